@@ -1,0 +1,1 @@
+"""The contract that gateway and worker share: schemas, errors, store, artifacts, queue, settings. No torch."""

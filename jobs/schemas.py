@@ -1,0 +1,396 @@
+"""What crosses a border: requests, models, jobs and explanations, as frozen pydantic models.
+
+Times are POSIX seconds (UTC) inside; the gateway writes them as RFC 3339.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+
+from jobs.errors import Problem
+
+
+class Frozen(BaseModel):
+    """A value: immutable, and strict about the fields it knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Status(StrEnum):
+    """Where a job stands; the last four are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+    @property
+    def finished(self) -> bool:
+        return self not in (Status.QUEUED, Status.RUNNING)
+
+
+class JobKind(StrEnum):
+    EXPLANATION = "explanation"
+    INSPECTION = "inspection"
+
+
+class ModelStatus(StrEnum):
+    """A model is usable once a runner has loaded and probed it."""
+
+    INSPECTING = "inspecting"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Capability(StrEnum):
+    """What a method can need of a model, and what inspection finds that it offers."""
+
+    FORWARD = "forward"
+    GRADIENT = "gradient"
+    SECOND_DERIVATIVE = "second-derivative"
+
+
+# ---------------------------------------------------------------- models
+
+
+class TorchvisionArchitecture(Frozen):
+    """One of torchvision's classification builders, `torchvision.models.list_models(module=torchvision.models)`."""
+
+    family: Literal["torchvision"] = "torchvision"
+    name: str = Field(examples=["mobilenet_v2"], max_length=64)
+    arguments: dict[str, int | float | bool | str] = Field(
+        default_factory=dict, description="Keyword arguments of the builder, such as num_classes.", max_length=16
+    )
+
+
+class Layer(Frozen):
+    """One layer of a `sequential` architecture; a layer's parameters are its position's, as in `nn.Sequential`."""
+
+    type: Literal[
+        "linear", "conv2d", "batch-norm", "relu", "relu6", "gelu", "silu", "tanh", "sigmoid", "softplus",
+        "hardswish", "hardsigmoid", "max-pool", "average-pool", "global-average-pool", "flatten", "dropout",
+    ]  # fmt: skip
+    inputs: int | None = Field(None, ge=1, le=1_000_000, description="Features or channels coming in.")
+    outputs: int | None = Field(None, ge=1, le=1_000_000, description="Features or channels going out.")
+    kernel: int | None = Field(None, ge=1, le=64)
+    stride: int | None = Field(None, ge=1, le=64)
+    padding: int = Field(0, ge=0, le=64)
+    bias: bool = True
+
+
+class SequentialArchitecture(Frozen):
+    """An MLP or CNN as a list of layers; state-dict keys are `nn.Sequential`'s (`0.weight`, `0.bias`, …)."""
+
+    family: Literal["sequential"]
+    layers: tuple[Layer, ...] = Field(min_length=1, max_length=512)
+
+
+def _architecture_by_name(value: Any) -> Any:
+    return {"family": "torchvision", "name": value} if isinstance(value, str) else value
+
+
+Architecture = Annotated[
+    Annotated[TorchvisionArchitecture | SequentialArchitecture, Field(discriminator="family")],
+    BeforeValidator(_architecture_by_name),
+]
+
+
+class Preprocessing(Frozen):
+    """How a picture becomes the model's input: resize the shorter side, crop the centre, scale to [0, 1], normalise."""
+
+    resize: int | None = Field(None, ge=1, le=4096, description="Shorter side in pixels; default: the input's size.")
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+    mean: tuple[float, ...] = Field((0.485, 0.456, 0.406), description="Per channel, of values in [0, 1].")
+    std: tuple[float, ...] = Field((0.229, 0.224, 0.225), description="Per channel, of values in [0, 1].")
+
+    @model_validator(mode="after")
+    def _check(self) -> Preprocessing:
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"expected as many std as mean values, got {len(self.std)} and {len(self.mean)}")
+        if any(deviation <= 0 for deviation in self.std):
+            raise ValueError("expected every std above 0")
+        return self
+
+
+class ModelInput(Frozen):
+    """What one input of the model is."""
+
+    kind: Literal["image", "features"] = "image"
+    shape: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        (3, 224, 224), min_length=1, max_length=3, description="(channels, height, width) or (features,)."
+    )
+    names: tuple[str, ...] | None = Field(None, description="Names of the features.", max_length=100_000)
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelInput:
+        expected = 3 if self.kind == "image" else 1
+        if len(self.shape) != expected:
+            raise ValueError(f"expected {expected} dimension(s) for kind {self.kind!r}, got {list(self.shape)}")
+        if self.kind == "image" and self.shape[0] not in (1, 3):
+            raise ValueError(f"expected 1 or 3 channels, got {self.shape[0]}")
+        return self
+
+
+class Manifest(Frozen):
+    """What an uploaded artifact is: architecture, input, preprocessing, class names."""
+
+    name: str = Field("model", max_length=200)
+    architecture: Architecture
+    input: ModelInput = ModelInput()
+    preprocessing: Preprocessing = Preprocessing()
+    classes: tuple[str, ...] | None = Field(None, description="Class names in output order.", max_length=100_000)
+
+    @model_validator(mode="after")
+    def _check(self) -> Manifest:
+        if self.input.kind == "image" and len(self.preprocessing.mean) != self.input.shape[0]:
+            raise ValueError(
+                f"expected {self.input.shape[0]} preprocessing mean value(s), one per channel, "
+                f"got {len(self.preprocessing.mean)}"
+            )
+        if self.input.names is not None and len(self.input.names) != self.input.shape[0]:
+            raise ValueError(f"expected {self.input.shape[0]} feature names, got {len(self.input.names)}")
+        return self
+
+
+class Inspection(Frozen):
+    """What a runner found when it loaded a model and ran a probe through it."""
+
+    parameters: int
+    outputs: int = Field(description="Length of the output vector.")
+    capabilities: tuple[Capability, ...]
+    obstacles: dict[Capability, str] = Field(default_factory=dict, description="Why a capability is missing.")
+    seconds_forward: float
+    seconds_backward: float | None = None
+    seconds_hessian_row: float | None = None
+    activation_bytes: int = Field(description="Memory of one sample's forward and backward, beyond the weights.")
+    surgery: dict[str, int] = Field(default_factory=dict, description="Operators replaced for second derivatives.")
+
+
+class Model(Frozen):
+    """A model as the store knows it."""
+
+    id: str
+    tenant: str
+    status: ModelStatus
+    manifest: Manifest
+    sha256: str = Field(description="Of the uploaded bytes.")
+    weights_sha256: str | None = Field(None, description="Of the safetensors file that runners load.")
+    size_bytes: int
+    created_at: float
+    inspection: Inspection | None = None
+    error: Problem | None = None
+    job_id: str | None = Field(None, description="The inspection job.")
+
+
+# ---------------------------------------------------------------- requests
+
+
+class Target(Frozen):
+    """The explained output: the logit of class `index`, minus that of class `against` where given."""
+
+    index: int = Field(ge=0)
+    against: int | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Target:
+        if self.against == self.index:
+            raise ValueError(f"expected two different classes, got {self.index} twice")
+        return self
+
+
+def _target_by_index(value: Any) -> Any:
+    return {"index": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class InlineInput(Frozen):
+    """An input inside the JSON body; a multipart request sends the part `image` in its place."""
+
+    image: str | None = Field(None, description="The picture's bytes (PNG, JPEG or WebP), base64.")
+    features: tuple[float, ...] | None = Field(None, description="One value per feature.", max_length=1_000_000)
+
+    @model_validator(mode="after")
+    def _check(self) -> InlineInput:
+        if (self.image is None) == (self.features is None):
+            raise ValueError("expected exactly one of image and features")
+        return self
+
+
+class ExplanationRequest(Frozen):
+    """The fixed envelope of every explanation; `params` follows the method's own schema (GET /v1/methods/{id})."""
+
+    method: str = Field("h-sets", max_length=64)
+    model: str = Field(max_length=64, description="Id of an uploaded model.")
+    input: InlineInput | None = None
+    target: Annotated[Target | None, BeforeValidator(_target_by_index)] = Field(
+        None, description="Class index, or {index, against} for a contrast; default: the predicted class."
+    )
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+    seed: int = Field(0, ge=0, lt=2**63)
+    priority: Literal["interactive", "batch"] = "interactive"
+    deadline_seconds: float | None = Field(None, gt=0)
+    tags: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = Field((), max_length=16)
+
+
+# ---------------------------------------------------------------- jobs
+
+
+class InputReference(Frozen):
+    """An input in the artifact store."""
+
+    kind: Literal["image", "features"]
+    sha256: str
+    size_bytes: int
+
+
+class Progress(Frozen):
+    """How far a running job is; `total` is 0 while unknown."""
+
+    fraction: float = 0.0
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    eta_seconds: float | None = None
+
+
+class ArtifactReference(Frozen):
+    """A named file of a finished job."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+    media_type: str
+
+
+class Cost(Frozen):
+    """What was evaluated; a batch of b samples counts b."""
+
+    forwards: int = 0
+    backwards: int = 0
+    hessian_rows: int = 0
+
+
+class Job(Frozen):
+    """A job row."""
+
+    id: str
+    tenant: str
+    kind: JobKind
+    status: Status
+    method: str | None = None
+    model_id: str
+    input: InputReference | None = None
+    target: Target | None = None
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+    seed: int = 0
+    priority: Literal["interactive", "batch"] = "interactive"
+    tags: tuple[str, ...] = ()
+    content_key: str | None = None
+    retry_of: str | None = None
+    cached: bool = False
+
+    attempt: int = 0
+    cancel_requested: bool = False
+    progress: Progress = Progress()
+    created_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    deadline_at: float
+    expires_at: float | None = Field(None, description="When a finished job and its bytes are deleted.")
+    lease_until: float | None = None
+    worker: str | None = None
+
+    error: Problem | None = None
+    artifacts: tuple[ArtifactReference, ...] = Field((), description="result.json among them.")
+    timings: dict[str, float] = Field(default_factory=dict, description="Seconds per stage.")
+    cost: Cost | None = None
+    device: str | None = None
+
+
+# ---------------------------------------------------------------- results
+
+
+class Players(Frozen):
+    """The units that a method lets be present or absent; `members` of an interaction index into them."""
+
+    kind: Literal["pixel-channel", "feature", "region", "patch", "token"]
+    shape: tuple[int, ...] = Field(description="Flat player index i is numpy.unravel_index(i, shape).")
+    names: tuple[str, ...] | None = None
+
+
+class Interaction(Frozen):
+    """A set of players and its strength."""
+
+    kind: Literal["set", "and", "or"] = "set"
+    members: tuple[int, ...] = Field(description="0-based player indices; in growth order for h-sets.")
+    order: int = Field(description="Number of members.")
+    strength: float
+    standard_error: float | None = None
+    details: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Check(Frozen):
+    """An honesty check: a number that would show that the answer is not to be trusted."""
+
+    name: str
+    value: float | None
+    passed: bool | None = Field(None, description="None where the check only informs.")
+    meaning: str
+
+
+class Explained(Frozen):
+    """The output that was explained."""
+
+    index: int
+    against: int | None = None
+    label: str | None = None
+    against_label: str | None = None
+    value: float = Field(description="Model output at the input: a logit or a difference of two.")
+    baseline_value: float | None = None
+    probability: float | None = Field(None, description="Softmax probability of class `index` at the input.")
+
+
+class Explanation(Frozen):
+    """What a method answers; `arrays` go to values.npz and never into JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    method: str
+    preset: str | None = None
+    explained: Explained
+    unit: str = Field(description="What a strength is measured in.")
+    players: Players
+    interactions: tuple[Interaction, ...] = ()
+    checks: tuple[Check, ...] = ()
+    cost: Cost = Cost()
+    details: dict[str, JsonValue] = Field(default_factory=dict)
+    notes: tuple[str, ...] = Field((), description="What a reader must know before relying on the answer.")
+    arrays: Mapping[str, Any] = Field(
+        default_factory=dict,
+        exclude=True,
+        description="NumPy arrays by name. Known to the renderer: attribution (shape of the input).",
+    )
+    kept: Mapping[str, Any] = Field(
+        default_factory=dict, exclude=True, description="Arrays kept as NAME.npy for later questions to this job."
+    )
+
+
+class Provenance(Frozen):
+    """What ran, so that it can run again."""
+
+    method: str
+    preset: str | None
+    params: dict[str, JsonValue]
+    seed: int
+    model_id: str
+    model_sha256: str
+    input_sha256: str | None
+    code_version: str
+    versions: dict[str, str]
+    device: str
+    dtype: str

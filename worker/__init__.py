@@ -1,0 +1,1 @@
+"""Compute: the Celery task, the runner process, models, methods and pictures. Never imports `app`."""

@@ -1,0 +1,1 @@
+"""The methods: one public module (or package) each; see `_registry`."""

@@ -1,0 +1,131 @@
+"""The registry of methods: what a method module declares, and what it is given.
+
+A method is one module: a docstring with its source, a `Params` model with described defaults, one `@register`ed
+entry point, and pure functions on tensors below it. `jobs/catalog.json` is generated from this registry, so that the
+gateway can validate, estimate and document a method without importing it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from torch import Tensor, nn
+
+from jobs.schemas import Capability, Explanation, Target
+
+Report = Callable[[str, int, int], None]
+"""`report(stage, done, total)`: progress; raises when the job was canceled, so call it between chunks."""
+
+
+class Params(BaseModel):
+    """Base of a method's parameters. A preset overrides defaults; what the caller gives overrides the preset."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, data: Any) -> Any:
+        if not (cls.presets and isinstance(data, dict)):
+            return data
+        preset = data.get("preset", cls.model_fields["preset"].default)
+        return {**cls.presets.get(preset, {}), **data}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is explained: a model, one input, and the output in question.
+
+    Attributes:
+        model: In eval mode, parameters frozen; maps `(batch, *shape)` to logits `(batch, outputs)`.
+        input: `shape`, as the model takes it (normalised for images).
+        target: None means the predicted class.
+        pixels: `(height, width, 3)` float in [0, 1]: the picture as the model sees it; None for features.
+        mean, std: Per channel; `input = (pixels - mean) / std` for images.
+        seed: Of every random draw.
+        chunk: Samples that may go forward and backward at once under the memory budget.
+        report: Progress; see `Report`.
+        resources: What the operator provides by name, such as `sam_model`.
+    """
+
+    model: nn.Module
+    input: Tensor
+    target: Target | None = None
+    pixels: Tensor | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    classes: tuple[str, ...] | None = None
+    names: tuple[str, ...] | None = None
+    seed: int = 0
+    chunk: int = 8
+    report: Report = lambda stage, done, total: None
+    resources: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A registered method."""
+
+    id: str
+    title: str
+    summary: str
+    source: str
+    params: type[Params]
+    explain: Callable[[Subject, Any], Explanation]
+    needs: tuple[Capability, ...]
+    inputs: tuple[Literal["image", "features"], ...]
+    cost: Mapping[str, str]
+
+
+P = TypeVar("P", bound=Params)
+
+_methods: dict[str, Method] = {}
+
+
+def register(
+    id: str,
+    *,
+    title: str,
+    summary: str,
+    source: str,
+    params: type[P],
+    needs: tuple[Capability, ...],
+    inputs: tuple[Literal["image", "features"], ...],
+    cost: Mapping[str, str],
+) -> Callable[[Callable[[Subject, P], Explanation]], Callable[[Subject, P], Explanation]]:
+    """Register the decorated function as the entry point of method `id`.
+
+    Args:
+        cost: Upper bounds of `forwards`, `backwards` and `hessian_rows`, as arithmetic over parameter names and
+            `inputs` (numbers in one input) and `outputs` (numbers in one output); see `jobs.catalog.evaluate`.
+
+    Raises:
+        ValueError: The id is taken.
+    """
+
+    def add(explain: Callable[[Subject, P], Explanation]) -> Callable[[Subject, P], Explanation]:
+        if id in _methods:
+            raise ValueError(f"expected a new method id, got {id!r}, which is registered already")
+        _methods[id] = Method(
+            id=id, title=title, summary=summary, source=source, params=params, explain=explain,
+            needs=needs, inputs=inputs, cost=cost,
+        )  # fmt: skip
+        return explain
+
+    return add
+
+
+def methods() -> Mapping[str, Method]:
+    """Import every public module of `worker.methods` and return what they registered, by id."""
+    import worker.methods as package
+
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"{package.__name__}.{module.name}")
+    return dict(sorted(_methods.items()))
