@@ -1,0 +1,1 @@
+"""The gateway: HTTP in, HTTP out. Never imports torch or `worker`."""

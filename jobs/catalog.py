@@ -1,0 +1,171 @@
+"""What the gateway knows about methods, from `catalog.json`, with no method imported.
+
+`make catalog` writes the file from the worker's registry; a test fails when the two drift apart.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from pydantic import JsonValue
+
+from jobs.errors import FieldError, InvalidParameters, UnknownMethod
+from jobs.schemas import Capability, Cost, Frozen
+
+
+class MethodSpec(Frozen):
+    """One method as the catalogue describes it.
+
+    Attributes:
+        needs: What the model must offer.
+        cost: Upper bounds of `forwards`, `backwards` and `hessian_rows`, as arithmetic; see `evaluate`.
+        parameters: JSON Schema (2020-12) of `params`.
+    """
+
+    id: str
+    title: str
+    summary: str
+    source: str
+    inputs: tuple[str, ...]
+    needs: tuple[Capability, ...]
+    presets: dict[str, dict[str, JsonValue]]
+    cost: dict[str, str]
+    parameters: dict[str, Any]
+
+
+@cache
+def _catalog() -> Mapping[str, Any]:
+    catalog: Mapping[str, Any] = json.loads((files("jobs") / "catalog.json").read_text("utf-8"))
+    return catalog
+
+
+@cache
+def methods() -> Mapping[str, MethodSpec]:
+    """Return every method by id."""
+    return {entry["id"]: MethodSpec.model_validate(entry) for entry in _catalog()["methods"]}
+
+
+@cache
+def architectures() -> frozenset[str]:
+    """Return the names of torchvision's classification builders that the worker's torchvision has."""
+    return frozenset(_catalog()["architectures"])
+
+
+def spec(method_id: str) -> MethodSpec:
+    """Return one method.
+
+    Raises:
+        UnknownMethod: There is none with this id.
+    """
+    try:
+        return methods()[method_id]
+    except KeyError:
+        raise UnknownMethod(f"expected one of {', '.join(methods())}, got {method_id!r}") from None
+
+
+def complete(spec: MethodSpec, params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return `params` with the method's defaults and the chosen preset filled in.
+
+    What the caller gives overrides the preset, which overrides the defaults.
+
+    Raises:
+        InvalidParameters: With a JSON pointer below `/params` for every fault.
+    """
+    properties = spec.parameters.get("properties", {})
+    defaults = {name: schema["default"] for name, schema in properties.items() if "default" in schema}
+    preset = spec.presets.get(str(params.get("preset", defaults.get("preset"))), {})
+    completed = {**defaults, **preset, **params}
+    faults = [fault for error in _validator(spec.id).iter_errors(completed) for fault in _field_errors(error)]
+    if faults:
+        raise InvalidParameters(f"the parameters do not fit method {spec.id}: {faults[0].detail}", errors=faults)
+    return completed
+
+
+@cache
+def _validator(method_id: str) -> Draft202012Validator:
+    return Draft202012Validator(spec(method_id).parameters)
+
+
+def _field_errors(error: ValidationError) -> Iterator[FieldError]:
+    """Translate one schema violation; for a union, the branch that came closest speaks."""
+    if error.context:
+        closest = max(error.context, key=lambda inner: len(inner.absolute_path))
+        yield from _field_errors(closest)
+        return
+    pointer = "".join(f"/{_escaped(part)}" for part in ("params", *error.absolute_path))
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        for name in sorted(set(error.instance) - set(known)):
+            yield FieldError(
+                pointer=f"{pointer}/{_escaped(name)}", detail=f"unknown parameter; known are {', '.join(sorted(known))}"
+            )
+        return
+    yield FieldError(pointer=pointer, detail=_shortened(error.message))
+
+
+def _escaped(part: object) -> str:
+    return str(part).replace("~", "~0").replace("/", "~1")
+
+
+def _shortened(message: str, *, limit: int = 300) -> str:
+    return message if len(message) <= limit else f"{message[:limit]}…"
+
+
+def estimate(spec: MethodSpec, params: Mapping[str, JsonValue], *, inputs: int, outputs: int) -> Cost:
+    """Return an upper bound of what a job would evaluate.
+
+    Args:
+        params: Completed parameters.
+        inputs: Numbers in one input of the model.
+        outputs: Numbers in one output of the model.
+    """
+    names = {**params, "inputs": inputs, "outputs": outputs}
+    return Cost(**{quantity: math.ceil(evaluate(expression, names)) for quantity, expression in spec.cost.items()})
+
+
+_OPERATORS: Final[Mapping[type[ast.AST], Callable[[Any, Any], Any]]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+_FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {"min": min, "max": max}
+
+
+def evaluate(expression: str, names: Mapping[str, Any]) -> float:
+    """Evaluate a cost expression: numbers, strings, names, + - * / // **, == !=, `a if b else c`, min and max.
+
+    Raises:
+        ValueError: The expression holds anything else.
+    """
+    return float(_value(ast.parse(expression, mode="eval").body, names))
+
+
+def _value(node: ast.AST, names: Mapping[str, Any]) -> Any:
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.Name(id=name) if name in names:
+            return names[name]
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+            return _OPERATORS[type(op)](_value(left, names), _value(right, names))
+        case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _OPERATORS:
+            return _OPERATORS[type(op)](_value(left, names), _value(right, names))
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            return _value(body if _value(test, names) else orelse, names)
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _FUNCTIONS:
+            return _FUNCTIONS[name](*(_value(argument, names) for argument in arguments))
+    raise ValueError(f"expected arithmetic over {sorted(names)}, got {ast.unparse(node)!r}")
