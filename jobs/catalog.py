@@ -103,13 +103,16 @@ def _field_errors(error: ValidationError) -> Iterator[FieldError]:
         return
     pointer = "".join(f"/{_escaped(part)}" for part in ("params", *error.absolute_path))
     if error.validator == "additionalProperties":
-        known = error.schema.get("properties", {})
-        for name in sorted(set(error.instance) - set(known)):
-            yield FieldError(
-                pointer=f"{pointer}/{_escaped(name)}", detail=f"unknown parameter; known are {', '.join(sorted(known))}"
-            )
+        schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]  # a boolean schema has no such keyword
+        yield from _unknown_fields(pointer, schema.get("properties", {}), error.instance)
         return
     yield FieldError(pointer=pointer, detail=_shortened(error.message))
+
+
+def _unknown_fields(pointer: str, known: Mapping[str, Any], given: Any) -> Iterator[FieldError]:
+    for name in sorted(set(given) - set(known)):
+        detail = f"unknown parameter; known are {', '.join(sorted(known))}"
+        yield FieldError(pointer=f"{pointer}/{_escaped(name)}", detail=detail)
 
 
 def _escaped(part: object) -> str:

@@ -21,8 +21,12 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path("data"), description="Folder of the embedded store, artifacts and queue.")
     database_url: str | None = Field(None, description="SQLAlchemy URL of the job store; default: SQLite in data_dir.")
-    artifacts_url: str | None = Field(None, description="fsspec URL of the artifact store; default: a folder in data_dir.")
-    broker_url: SecretStr | None = Field(None, description="Celery broker, e.g. redis://host:6379/0; default: embedded.")
+    artifacts_url: str | None = Field(
+        None, description="fsspec URL of the artifact store; default: a folder in data_dir."
+    )
+    broker_url: SecretStr | None = Field(
+        None, description="Celery broker, e.g. redis://host:6379/0; default: embedded."
+    )
 
     host: str = Field("127.0.0.1", description="Address the gateway listens on; others than loopback need api_keys.")
     port: int = Field(8000, ge=0, le=65535)
@@ -33,16 +37,24 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N, for the runners of this worker.")
     slots: int = Field(1, ge=1, le=64, description="Runner processes of this worker; one per GPU.")
     torch_threads: int | None = Field(None, ge=1, description="Threads per runner; default: cores / slots.")
-    memory_budget_mib: int = Field(2048, ge=64, description="Activations a runner may hold at once when it sizes chunks.")
+    memory_budget_mib: int = Field(
+        2048, ge=64, description="Activations a runner may hold at once when it sizes chunks."
+    )
     runner_memory_limit_mib: int | None = Field(None, description="Address space above which a runner is stopped.")
     runner_recycle_jobs: int = Field(500, ge=1, description="Jobs after which a runner is replaced.")
     model_cache_mib: int = Field(4096, ge=0, description="Models a runner keeps loaded, least recently used out first.")
-    sam_model: str | None = Field(None, description="Folder or hub name of a Segment Anything model; enables prior=sam.")
+    sam_model: str | None = Field(
+        None, description="Folder or hub name of a Segment Anything model; enables prior=sam."
+    )
 
-    lease_seconds: float = Field(15.0, gt=0, description="A running job whose worker is silent for so long is put back.")
+    lease_seconds: float = Field(
+        15.0, gt=0, description="A running job whose worker is silent for so long is put back."
+    )
     reaper_interval_seconds: float = Field(5.0, gt=0)
     max_attempts: int = Field(3, ge=1)
-    deadline_seconds: float = Field(3600.0, gt=0, description="Default and longest time a job may take, queue included.")
+    deadline_seconds: float = Field(
+        3600.0, gt=0, description="Default and longest time a job may take, queue included."
+    )
     retention_hours: float = Field(24.0 * 7, gt=0, description="Finished jobs and their bytes are deleted after this.")
     cancel_grace_seconds: float = Field(5.0, ge=0, description="After a cancel, until the runner is terminated.")
 
