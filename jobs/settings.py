@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -40,7 +41,7 @@ class Settings(BaseSettings):
     memory_budget_mib: int = Field(
         2048, ge=64, description="Activations a runner may hold at once when it sizes chunks."
     )
-    runner_memory_limit_mib: int | None = Field(None, description="Address space above which a runner is stopped.")
+    runner_memory_limit_mib: int | None = Field(None, description="Resident memory above which a runner is stopped.")
     runner_recycle_jobs: int = Field(500, ge=1, description="Jobs after which a runner is replaced.")
     model_cache_mib: int = Field(4096, ge=0, description="Models a runner keeps loaded, least recently used out first.")
     sam_model: str | None = Field(
@@ -82,3 +83,22 @@ class Settings(BaseSettings):
     def bytes_url(self) -> str:
         """fsspec URL of the artifact store."""
         return self.artifacts_url or (self.data_dir.resolve() / "artifacts").as_uri()
+
+    def check_exposure(self) -> None:
+        """Refuse to listen where others can reach an unprotected service.
+
+        Raises:
+            ValueError: `host` is not a loopback address, and there are no `api_keys`.
+        """
+        if not self.api_keys and not _is_loopback(self.host):
+            raise ValueError(
+                f"expected INTERPLAY_API_KEYS to be set before listening on {self.host}, which others can reach; "
+                "set it, or listen on 127.0.0.1"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
