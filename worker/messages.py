@@ -1,0 +1,111 @@
+"""What a runner and its parent say to each other: one JSON document a message, over a pipe.
+
+JSON rather than pickle, because a runner holds what strangers uploaded: its words are data to the parent, never code.
+"""
+
+from __future__ import annotations
+
+from multiprocessing.connection import Connection
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from jobs.errors import Problem
+from jobs.schemas import ArtifactReference, Cost, Frozen, Inspection, Job, Model, Progress
+
+
+class Compute(Frozen):
+    """Parent to runner: compute this job."""
+
+    type: Literal["compute"] = "compute"
+    job: Job
+    model: Model
+
+
+class Cancel(Frozen):
+    """Parent to runner: stop at the next chunk, if this job is still the one being computed."""
+
+    type: Literal["cancel"] = "cancel"
+    job_id: str
+
+
+class Ready(Frozen):
+    """Runner to parent: libraries are loaded, send jobs."""
+
+    type: Literal["ready"] = "ready"
+
+
+class Working(Frozen):
+    """Runner to parent: how far the computation is."""
+
+    type: Literal["working"] = "working"
+    progress: Progress
+
+
+class Finished(Frozen):
+    """Runner to parent: an explanation is computed and its files are in the artifact store."""
+
+    type: Literal["finished"] = "finished"
+    artifacts: tuple[ArtifactReference, ...]
+    timings: dict[str, float]
+    cost: Cost
+    device: str
+
+
+class Inspected(Frozen):
+    """Runner to parent: an uploaded model works; its weights are in the artifact store as safetensors."""
+
+    type: Literal["inspected"] = "inspected"
+    weights_sha256: str
+    inspection: Inspection
+    timings: dict[str, float]
+    device: str
+
+
+class Failed(Frozen):
+    """Runner to parent: the job cannot be computed."""
+
+    type: Literal["failed"] = "failed"
+    problem: Problem
+
+
+class Canceled(Frozen):
+    """Runner to parent: the computation stopped because a `Cancel` said so."""
+
+    type: Literal["canceled"] = "canceled"
+
+
+Order = Annotated[Compute | Cancel, Field(discriminator="type")]
+Outcome = Finished | Inspected | Failed | Canceled
+Reply = Annotated[Ready | Working | Finished | Inspected | Failed | Canceled, Field(discriminator="type")]
+
+_orders: TypeAdapter[Order] = TypeAdapter(Order)
+_replies: TypeAdapter[Reply] = TypeAdapter(Reply)
+
+
+def send(connection: Connection, message: Order | Reply) -> None:
+    """Write one message.
+
+    Raises:
+        OSError: The other side is gone.
+    """
+    connection.send_bytes(message.model_dump_json().encode())
+
+
+def receive_order(connection: Connection) -> Order:
+    """Wait for the parent's next message.
+
+    Raises:
+        EOFError, OSError: The parent is gone.
+    """
+    return _orders.validate_json(connection.recv_bytes())
+
+
+def receive_reply(connection: Connection) -> Reply:
+    """Wait for the runner's next message.
+
+    Raises:
+        EOFError, OSError: The runner is gone.
+        pydantic.ValidationError: It does not speak this protocol.
+    """
+    return _replies.validate_json(connection.recv_bytes())
