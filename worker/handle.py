@@ -148,7 +148,7 @@ def _resident_mib(pid: int) -> float:
         if sys.platform == "linux":
             pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
             return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-        answer = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=True)  # noqa: S607
+        answer = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=True)  # noqa: S603, S607
         return int(answer.stdout) / 2**10
     except (OSError, ValueError, IndexError, subprocess.CalledProcessError):
         return 0.0  # It ended between two looks; its pipe tells so at the next one.

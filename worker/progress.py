@@ -1,4 +1,4 @@
-"""The `Report` that a runner hands to methods: progress at a readable rate, and the place where a cancel takes effect."""
+"""The `Report` that a runner hands to methods: progress at a readable rate, and where a cancel takes effect."""
 
 from __future__ import annotations
 

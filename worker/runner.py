@@ -67,7 +67,7 @@ def _cores() -> int:
 
 
 class Line:
-    """The runner's end of the pipe: a thread listens, so that mid-computation it hears a cancel or its parent's death."""
+    """The runner's end of the pipe: a thread listens, so that it hears a cancel, or its parent die, in mid-job."""
 
     def __init__(self, connection: Connection) -> None:
         self.jobs: SimpleQueue[Compute] = SimpleQueue()
@@ -115,7 +115,8 @@ def answer(order: Compute, execute: Execute, line: Line) -> Outcome:
         except MemoryError:
             log.exception("job_out_of_memory")
             return Failed(problem=OutOfMemory("The runner could not allocate memory; use a smaller input.").problem())
-        except Exception as error:  # noqa: BLE001 - the process border: whatever a method raises must not end the runner
+        except Exception as error:
+            # The process border: whatever a method raises must not end the runner.
             log.exception("job_raised")
             return Failed(problem=_internal(error, job.id).problem())
 

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -89,7 +88,7 @@ def environment(report: Report) -> Finished:
 def eat_memory(report: Report) -> Finished:
     meal = bytearray(os.urandom(1 << 20) * 400)
     time.sleep(3600)
-    return finish(report) if meal else finish(report)
+    return Finished(artifacts=(), timings={"bytes": len(meal)}, cost=Cost(), device="cpu")
 
 
 SCRIPTS: dict[str, Callable[[Report], Finished]] = {
