@@ -3,7 +3,7 @@
     InterplayError             code, detail, errors, retryable
     ├ RequestError             the caller can fix it; never retried
     │   InvalidParameters · InvalidInput · InputTooLarge · UnsafeModel · UnsupportedModel
-    │   UnknownMethod · NotFound · NotFinished · Conflict · IdempotencyMismatch · Unauthorized · QuotaExceeded
+    │   UnknownMethod · NotFound · NotFinished · Conflict · IdempotencyMismatch · Unauthorized · Forbidden · QuotaExceeded
     ├ ComputeError             valid request, failed computation; recorded on the job; never retried
     │   OutOfMemory · NumericalError · DeadlineExceeded · RunnerCrashed · InternalError
     └ InfrastructureError      retried with backoff
@@ -128,6 +128,11 @@ class IdempotencyMismatch(RequestError):
 class Unauthorized(RequestError):
     code = "unauthorized"
     title = "A valid API key is needed"
+
+
+class Forbidden(RequestError):
+    code = "forbidden"
+    title = "The request does not come from where this server expects it"
 
 
 class QuotaExceeded(RequestError):
