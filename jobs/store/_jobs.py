@@ -1,0 +1,198 @@
+"""The store's jobs as the gateway sees them: added, read, listed, canceled, purged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from jobs.errors import Conflict, NotFound
+from jobs.schemas import Job, Status
+from jobs.store import _idempotency, _rows
+from jobs.store._database import Database
+from jobs.store._ending import end
+from jobs.store._idempotency import IdempotencyKey
+from jobs.store._paging import Page, fetch_page
+from jobs.store._references import unreferenced
+from jobs.store._tables import job_tags, jobs, models
+
+# Built once: a status read is the service's most frequent query, and building it takes a third of its time.
+_JOB = select(*_rows.JOB_COLUMNS).where(jobs.c.id == bindparam("job_id"))
+_JOB_OF_TENANT = _JOB.where(jobs.c.tenant == bindparam("tenant"))
+
+
+class Jobs:
+    """The part of `JobStore` that the gateway's requests use."""
+
+    _database: Database
+    _clock: Callable[[], float]
+
+    def add(self, job: Job, *, idempotency: IdempotencyKey | None = None) -> Job:
+        """Add a job, in one transaction with its idempotency key.
+
+        Returns:
+            The job; or the one that the key made before, as it is now, and nothing was added.
+
+        Raises:
+            NotFound: The tenant has no model `job.model_id`.
+            IdempotencyMismatch: The key was used with another request.
+            Conflict: The id is taken.
+        """
+        try:
+            with self._database.write() as connection:
+                if idempotency is not None:
+                    _idempotency.record(connection, idempotency, job.id, now=self._clock())
+                _require_model(connection, job)
+                _rows.insert_job(connection, job)
+        except IntegrityError as error:
+            earlier = self.replay(idempotency) if idempotency is not None else None
+            if earlier is None:
+                raise Conflict(f"There is a job {job.id!r} already.") from error
+            return self.job(earlier, job.tenant)
+        return job
+
+    def replay(self, idempotency: IdempotencyKey) -> str | None:
+        """Return the id of the job or model that the key made in the last 24 hours.
+
+        Raises:
+            IdempotencyMismatch: The key was used with another request.
+        """
+        with self._database.read() as connection:
+            return _idempotency.recorded(connection, idempotency, now=self._clock())
+
+    def find_equal(self, tenant: str, content_key: str) -> Job | None:
+        """Return a job of the same content: one that succeeded, or else one that is queued or running."""
+        usable = or_(
+            (jobs.c.status == Status.SUCCEEDED) & or_(jobs.c.expires_at.is_(None), jobs.c.expires_at > self._clock()),
+            jobs.c.status.in_(_rows.UNFINISHED) & ~jobs.c.cancel_requested,
+        )
+        equal = (jobs.c.tenant == tenant, jobs.c.content_key == content_key, usable)
+        succeeded_first = case((jobs.c.status == Status.SUCCEEDED, 0), (jobs.c.status == Status.RUNNING, 1), else_=2)
+        query = select(*_rows.JOB_COLUMNS).where(*equal).order_by(succeeded_first, jobs.c.created_at.desc())
+        with self._database.read() as connection:
+            row = connection.execute(query.limit(1)).one_or_none()
+        return None if row is None else _rows.job_of(row)
+
+    def queued_count(self, tenant: str) -> int:
+        """Return how many of the tenant's jobs are queued."""
+        return self._count((jobs.c.tenant == tenant, jobs.c.status == Status.QUEUED))
+
+    def queue_position(self, job: Job) -> int:
+        """Return how many jobs of the same priority, of all tenants, were queued before this one."""
+        earlier = tuple_(jobs.c.created_at, jobs.c.id) < (job.created_at, job.id)
+        return self._count((jobs.c.status == Status.QUEUED, jobs.c.priority == job.priority, earlier))
+
+    def _count(self, conditions: Iterable[ColumnElement[bool]]) -> int:
+        with self._database.read() as connection:
+            return connection.scalars(select(func.count()).select_from(jobs).where(*conditions)).one()
+
+    def job(self, job_id: str, tenant: str | None) -> Job:
+        """Return the tenant's job; `tenant=None` is the worker's own read, of any tenant.
+
+        Raises:
+            NotFound: There is none, or it is another tenant's.
+        """
+        with self._database.read() as connection:
+            return _rows.job_of(_job_row(connection, job_id, tenant))
+
+    def jobs(
+        self,
+        tenant: str,
+        *,
+        status: Status | None = None,
+        method: str | None = None,
+        model: str | None = None,
+        tag: str | None = None,
+        limit: int,
+        cursor: str | None = None,
+    ) -> Page[Job]:
+        """Return a page of the tenant's jobs that match all the filters given, newest first.
+
+        Raises:
+            InvalidParameters: The cursor is not one of ours.
+        """
+        given = {jobs.c.status: status, jobs.c.method: method, jobs.c.model_id: model}
+        filters = [column == value for column, value in given.items() if value is not None]
+        tagged = true() if tag is None else jobs.c.id.in_(select(job_tags.c.job_id).where(job_tags.c.tag == tag))
+        query = select(*_rows.JOB_COLUMNS).where(jobs.c.tenant == tenant, tagged, *filters)
+        with self._database.read() as connection:
+            rows, next_cursor = fetch_page(connection, query, jobs, limit=limit, cursor=cursor)
+        return Page([_rows.job_of(row) for row in rows], next_cursor)
+
+    def cancel(self, job_id: str, tenant: str) -> Job:
+        """Cancel a queued job at once, or ask the runner of a running one to stop; asking twice is harmless.
+
+        Raises:
+            NotFound: There is no such job of this tenant.
+            Conflict: The job is finished.
+        """
+        mine = _rows.is_job(job_id, tenant)
+        running = update(jobs).where(mine, jobs.c.status == Status.RUNNING).values(cancel_requested=True)
+        with self._database.write() as connection:
+            queued = mine & (jobs.c.status == Status.QUEUED)
+            if end(connection, queued, Status.CANCELED, now=self._clock()):
+                return _rows.job_of(_job_row(connection, job_id, tenant))
+            row = connection.execute(running.returning(*_rows.JOB_COLUMNS)).one_or_none()
+            if row is None:
+                job = _rows.job_of(_job_row(connection, job_id, tenant))
+                raise Conflict(f"The job {job_id} is {job.status.value} already and cannot be canceled.")
+            return _rows.job_of(row)
+
+    def purge(self, job_id: str, tenant: str) -> list[str]:
+        """Delete a finished job; return the digests that no row needs any more, to be given to `discard`.
+
+        Raises:
+            NotFound: There is no such job of this tenant.
+            Conflict: The job is not finished.
+        """
+        with self._database.write() as connection:
+            status = Status(_job_row(connection, job_id, tenant, lock=True).status)
+            if not status.finished:
+                raise Conflict(f"The job {job_id} is {status.value}; cancel it first, or wait for it.")
+            return _rows.delete_jobs(connection, [job_id])
+
+    def discard(self, sha256s: Iterable[str], delete: Callable[[str], None]) -> None:
+        """Call `delete` with each of the digests that no row needs, while no row can come to need it.
+
+        `jobs.artifacts` describes the protocol that this is half of.
+        """
+        candidates = sorted(set(sha256s))
+        # In small portions: writers wait while bytes are deleted.
+        for start in range(0, len(candidates), _DISCARDED_AT_ONCE):
+            with self._database.write() as connection:
+                for sha256 in unreferenced(connection, candidates[start : start + _DISCARDED_AT_ONCE]):
+                    delete(sha256)
+
+
+_DISCARDED_AT_ONCE = 32
+
+
+def _require_model(connection: Connection, job: Job) -> None:
+    # The lock (a no-op in SQLite, which has one writer) keeps the model until this transaction ends.
+    model = select(models.c.id).where(models.c.id == job.model_id, models.c.tenant == job.tenant)
+    if connection.execute(model.with_for_update(read=True)).first() is None:
+        raise NotFound(f"There is no model {job.model_id!r}.")
+
+
+def _job_row(connection: Connection, job_id: str, tenant: str | None, *, lock: bool = False) -> Row[Any]:
+    query: Select[Any] = _JOB if tenant is None else _JOB_OF_TENANT
+    parameters = {"job_id": job_id} if tenant is None else {"job_id": job_id, "tenant": tenant}
+    row = connection.execute(query.with_for_update() if lock else query, parameters).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no job {job_id!r}.")
+    return row

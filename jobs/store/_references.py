@@ -1,0 +1,31 @@
+"""Which rows need which bytes, so that shared bytes are deleted with their last owner and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from sqlalchemy import Connection, delete, insert, select
+
+from jobs.store._tables import byte_references
+
+
+def refer(connection: Connection, owner_id: str, sha256s: Iterable[str]) -> None:
+    """Record that the row `owner_id` needs these bytes, besides those it needs already."""
+    held = set(connection.scalars(select(byte_references.c.sha256).where(byte_references.c.owner_id == owner_id)))
+    missing = [{"owner_id": owner_id, "sha256": sha256} for sha256 in sorted(set(sha256s) - held)]
+    if missing:
+        connection.execute(insert(byte_references), missing)
+
+
+def unrefer(connection: Connection, owner_ids: Collection[str]) -> list[str]:
+    """Forget what these rows needed; return the digests that no row needs any more."""
+    gone = delete(byte_references).where(byte_references.c.owner_id.in_(owner_ids))
+    candidates = connection.scalars(gone.returning(byte_references.c.sha256)).all()
+    return unreferenced(connection, candidates)
+
+
+def unreferenced(connection: Connection, sha256s: Iterable[str]) -> list[str]:
+    """Return those of the digests that no row needs, each once, sorted."""
+    candidates = set(sha256s)
+    needed = select(byte_references.c.sha256).where(byte_references.c.sha256.in_(candidates))
+    return sorted(candidates - set(connection.scalars(needed)))
