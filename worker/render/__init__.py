@@ -1,0 +1,6 @@
+"""Arrays in, bytes out: the pictures, the report and the archive of an explanation. Pure; equal input, equal bytes."""
+
+from worker.render.archive import values
+from worker.render.pictures import pictures
+
+__all__ = ["pictures", "values"]
