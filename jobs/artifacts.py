@@ -19,6 +19,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -77,7 +78,7 @@ class ArtifactStore:
         """Let `write` make a file under a passing name, and give it its digest's name when it is whole."""
         target = Path(self._path(sha256))
         if target.exists():
-            os.utime(target)  # It counts as new again, so that `unclaimed_since` gives its row time to come.
+            os.utime(target)  # It counts as new again, so that `older_than` gives its row time to come.
             return
         make_private(target.parent)
         arriving = folder / _ARRIVING / secrets.token_hex(16)
@@ -129,6 +130,25 @@ class ArtifactStore:
                 self._files.rm_file(self._path(sha256))
             except FileNotFoundError:
                 return
+
+    def older_than(self, seconds: float) -> Iterator[str]:
+        """Yield the digests of bytes that were stored so long ago, and delete what is half arrived since as long.
+
+        For `JobStore.discard`: bytes without a row, which a process left that died between the two.
+        """
+        before = datetime.now(UTC) - timedelta(seconds=seconds)
+        with _translated("listed"):
+            for path in self._files.find(self._root):
+                name = path.rpartition("/")[2]
+                if self._modified(path) > before:
+                    continue
+                if _DIGEST.fullmatch(name):
+                    yield name
+                else:
+                    self._files.rm_file(path)
+
+    def _modified(self, path: str) -> datetime:
+        return cast(datetime, self._files.modified(path))
 
     def ping(self) -> None:
         """Raise `ArtifactsUnavailable` unless bytes can be written and removed."""

@@ -47,11 +47,11 @@ class Queue:
         except (KombuError, OSError) as error:
             raise QueueUnavailable(f"The queue cannot be reached: {error}") from error
 
-    def depth(self, priority: str) -> int:
-        """Return how many messages wait in one of `QUEUES`. Raises as `ring` does."""
+    def ping(self) -> None:
+        """Raise `QueueUnavailable` unless the broker answers; it takes at most a few seconds."""
         try:
-            with self._celery.connection_for_write() as connection, connection.channel() as channel:
-                return int(channel.queue_declare(priority, passive=True).message_count)
+            with self._celery.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, interval_start=0)
         except (KombuError, OSError) as error:
             raise QueueUnavailable(f"The queue cannot be reached: {error}") from error
 

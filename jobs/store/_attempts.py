@@ -15,15 +15,12 @@ from jobs.store._ending import end
 from jobs.store._references import refer
 from jobs.store._tables import jobs
 
-MAX_ATTEMPTS = 3
-
 PUT_BACK = {
     "status": Status.QUEUED,
     "lease_until": None,
     "worker": None,
     "started_at": None,
     "progress": Progress().model_dump(mode="json"),
-    "rung_at": 0.0,  # The bell has never rung for this attempt, so the reaper rings it in its next round.
     "ring_gap": 1,
 }
 
@@ -42,7 +39,7 @@ class Attempts:
     _database: Database
     _clock: Callable[[], float]
 
-    def claim(self, job_id: str, *, worker: str, lease_seconds: float, max_attempts: int = MAX_ATTEMPTS) -> Job | None:
+    def claim(self, job_id: str, *, worker: str, lease_seconds: float, max_attempts: int) -> Job | None:
         """Take the job for one attempt, if it is queued or its lease has expired.
 
         Of several callers at once exactly one gets the job. None: there is nothing to do, because it is done, is
@@ -120,10 +117,11 @@ class Attempts:
     def release(self, job_id: str, attempt: int) -> bool:
         """Put the job back, because the worker shuts down or its runner died; the attempt counts.
 
-        The reaper rings for it. False: the attempt is over already, and nothing was written.
+        Ring for it, or leave that to the reaper. False: the attempt is over already, and nothing was written.
         """
+        released = update(jobs).where(_running(job_id, attempt)).values(**PUT_BACK, rung_at=self._clock())
         with self._database.write() as connection:
-            return connection.execute(update(jobs).where(_running(job_id, attempt)).values(**PUT_BACK)).rowcount > 0
+            return connection.execute(released).rowcount > 0
 
 
 def _running(job_id: str, attempt: int) -> ColumnElement[bool]:

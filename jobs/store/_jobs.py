@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
@@ -171,12 +172,18 @@ class Jobs:
 
         `jobs.artifacts` describes the protocol that this is half of.
         """
-        candidates = sorted(set(sha256s))
-        # In small portions: writers wait while bytes are deleted.
-        for start in range(0, len(candidates), _DISCARDED_AT_ONCE):
-            with self._database.write() as connection:
-                for sha256 in unreferenced(connection, candidates[start : start + _DISCARDED_AT_ONCE]):
-                    delete(sha256)
+        candidates = iter(sha256s)
+        # In small portions, and only where it is worth it: writers wait while bytes are deleted.
+        while portion := list(islice(candidates, _DISCARDED_AT_ONCE)):
+            with self._database.read() as connection:
+                portion = unreferenced(connection, portion)
+            if portion:
+                self._discard(portion, delete)
+
+    def _discard(self, sha256s: Sequence[str], delete: Callable[[str], None]) -> None:
+        with self._database.write() as connection:
+            for sha256 in unreferenced(connection, sha256s):
+                delete(sha256)
 
 
 _DISCARDED_AT_ONCE = 32

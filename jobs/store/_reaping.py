@@ -85,8 +85,9 @@ def _judge_deserted(connection: Connection, *, now: float, max_attempts: int) ->
     # A released job is queued; after its last attempt it would wait there for ever.
     used_up = (deserted | (jobs.c.status == Status.QUEUED)) & (jobs.c.attempt >= max_attempts)
     failed = end(connection, used_up, Status.FAILED, now=now, problem=crashed)
-    put_back = connection.execute(update(jobs).where(deserted).values(**PUT_BACK)).rowcount
-    return put_back, len(failed)
+    # As if the bell had last rung long ago: it rings for them in this round.
+    put_back = update(jobs).where(deserted).values(**PUT_BACK, rung_at=0.0)
+    return connection.execute(put_back).rowcount, len(failed)
 
 
 def _expire_overdue(connection: Connection, *, now: float) -> int:
