@@ -2,5 +2,6 @@
 
 from worker.render.archive import values
 from worker.render.pictures import pictures
+from worker.render.report import report
 
-__all__ = ["pictures", "values"]
+__all__ = ["pictures", "report", "values"]

@@ -27,7 +27,7 @@ def dense_area(values: Floats, mask: Masks, factor: int) -> Masks:
     height, width = values.shape
     fine = Image.fromarray(values).resize((width * factor, height * factor), Image.Resampling.BILINEAR)
     peak = float(values[mask].max(initial=0.0))
-    return np.greater(np.asarray(fine), DENSE * peak)
+    return np.asarray(np.asarray(fine) > DENSE * peak)
 
 
 def edge(area: Masks, *, thickness: int = 1) -> Masks:

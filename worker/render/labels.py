@@ -90,7 +90,7 @@ def _inside(integral: Integers, tops: Integers, lefts: Integers, height: int, wi
     bottoms = np.minimum(tops + height, integral.shape[0] - 1)
     rights = np.minimum(lefts + width, integral.shape[1] - 1)
     rows = integral[bottoms] - integral[tops]
-    return np.subtract(rows[:, rights], rows[:, lefts])
+    return np.asarray(rows[:, rights] - rows[:, lefts])
 
 
 def _densest(mask: Masks, factor: int) -> tuple[int, int]:

@@ -66,7 +66,7 @@ class Scale:
 
 def per_pixel(attribution: Floats) -> Floats:
     """Sum `(channels, height, width)` over the channels, keeping signs."""
-    return np.sum(attribution, axis=0, dtype=np.float64)
+    return np.asarray(np.sum(attribution, axis=0, dtype=np.float64))
 
 
 def scale_of(values: Floats) -> Scale:

@@ -1,0 +1,115 @@
+"""report.html: one self-contained page for a person who has read nothing about the method.
+
+Everything that is not this package's own text is escaped; the page runs no script and, by its content security
+policy, loads nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from jobs.schemas import Explained
+from worker.render import colours
+from worker.render.arrays import Floats
+from worker.render.png import encode
+from worker.render.report_sections import sections
+from worker.render.sheet import class_name
+from worker.render.text import count, number
+
+_PAGE = Path(__file__).parent / "page"
+
+_CAPTIONS = {
+    "sets.png": "Every coloured group is a set of inputs that the model uses together: changing one of them changes "
+    "what another is worth. Rank 1 matters most.",
+    "overlay.png": "Where the contributions lie in the picture. The stronger the colour, the larger the contribution.",
+    "saliency.png": "The contributions alone, on the scale below them.",
+}
+
+
+def report(result: Mapping[str, Any], pictures: Mapping[str, bytes], *, pixels: Floats | None = None) -> bytes:
+    """Write the page of one finished job.
+
+    Args:
+        result: The content of result.json: an `Explanation`, with `provenance` and `seconds` where they are known.
+        pictures: PNG bytes by artifact name.
+        pixels: `(height, width, 3)` in [0, 1]: the picture as the model saw it.
+    """
+    style = _style()
+    explained = Explained.model_validate(result["explained"])
+    page = _template("report.html").substitute(
+        style=style,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        title=escape(f"Why {class_name(explained)}?"),
+        summary=_summary(result, explained),
+        notes=_notes(result.get("notes") or ()),
+        figures=_figures(pictures, pixels),
+        sections=sections(result),
+        version=escape(str((result.get("provenance") or {}).get("code_version", ""))),
+    )
+    return page.encode()
+
+
+@cache
+def _template(name: str) -> Template:
+    return Template((_PAGE / name).read_text("utf-8"))
+
+
+@cache
+def _style() -> str:
+    swatches = [_swatch(rank) for rank in range(len(colours.PALETTE))]
+    return _template("report.css").substitute(swatches="\n".join(swatches))
+
+
+def _swatch(rank: int) -> str:
+    colour = colours.of_set(rank)
+    return f".c{rank}{{background:rgb{colour};color:rgb{colours.ink_on(colour)}}}".replace(" ", "")
+
+
+def _summary(result: Mapping[str, Any], explained: Explained) -> str:
+    what = "a logit" if explained.against is None else "a logit difference"
+    sentences = [
+        f"The model gives {escape(class_name(explained))} {what} of <strong>{number(explained.value)}</strong>"
+    ]
+    if explained.probability is not None:
+        sentences[0] += f", a probability of <strong>{number(100 * explained.probability)} %</strong>"
+    if explained.baseline_value is not None:
+        sentences[0] += f"; for the baseline, which stands for an empty input, it is {number(explained.baseline_value)}"
+    preset = f", preset <strong>{escape(result['preset'])}</strong>" if result.get("preset") else ""
+    sentences.append(
+        f"This page shows what led to it, by the method <strong>{escape(result['method'])}</strong>{preset}"
+    )
+    if result.get("interactions"):
+        found = count(len(result["interactions"]), "set")
+        sentences.append(f"It found <strong>{found}</strong> of inputs that the model combines")
+    return ". ".join(sentences) + "."
+
+
+def _notes(notes: Any) -> str:
+    if not notes:
+        return ""
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return f'<aside class="notes"><strong>Before you rely on this</strong><ul>{items}</ul></aside>'
+
+
+def _figures(pictures: Mapping[str, bytes], pixels: Floats | None) -> str:
+    figures = [_figure(pictures[name], name, caption) for name, caption in _CAPTIONS.items() if name in pictures]
+    if pixels is not None:
+        seen = encode((255 * pixels.clip(0, 1)).round().astype("uint8"))
+        size = f"{pixels.shape[1]} × {pixels.shape[0]} pixels"
+        figures.insert(0, _figure(seen, "input", f"The input as the model sees it, {size}.", kind="small"))
+    return "".join(figures)
+
+
+def _figure(png: bytes, name: str, caption: str, *, kind: str = "") -> str:
+    source = base64.b64encode(png).decode()
+    return (
+        f'<figure class="{kind}"><img alt="{escape(name)}" src="data:image/png;base64,{source}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )

@@ -1,0 +1,128 @@
+"""The tables of report.html: sets, checks, cost, what ran, and how to run it again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from worker.render import colours
+from worker.render.text import number, with_error
+
+_VERDICTS = {True: ("passed", "✓ passed"), False: ("failed", "✗ failed"), None: ("informs", "informs")}
+_MOST_NAMES = 12
+
+
+def sections(result: Mapping[str, Any]) -> str:
+    """Everything below the pictures; a section without content is left out."""
+    parts = (
+        ("Sets", _sets(result)),
+        ("Can this be trusted?", _checks(result.get("checks") or ())),
+        ("What it cost", _cost(result.get("cost") or {}, result.get("seconds") or {})),
+        ("Details", _pairs(result.get("details") or {})),
+        ("What ran", _pairs(_flat(result.get("provenance") or {}))),
+        ("Run it again", _again(result.get("provenance"), result["explained"])),
+    )
+    return "".join(f"<section><h2>{title}</h2>{content}</section>" for title, content in parts if content)
+
+
+def _sets(result: Mapping[str, Any]) -> str:
+    found = sorted(result.get("interactions") or (), key=lambda interaction: -abs(interaction["strength"]))
+    if not found:
+        return ""
+    keys = sorted({key for item in found for key, value in item["details"].items() if _is_scalar(value)})
+    names = (result["players"].get("names") or ()) if result["players"]["kind"] == "feature" else ()
+    head = ["rank", "score ± standard error", "members", *keys]
+    rows = [_set_row(rank, item, keys, names) for rank, item in enumerate(found)]
+    unit = f'<p class="muted">Score in {escape(result["unit"])}.</p>'
+    return unit + _table(head, rows)
+
+
+def _set_row(rank: int, item: Mapping[str, Any], keys: Sequence[str], names: Sequence[str]) -> list[str]:
+    swatch = f'<span class="swatch c{rank % len(colours.PALETTE)}">{rank + 1}</span>'
+    score = with_error(item["strength"], item.get("standard_error"))
+    return [swatch, score, _members(item, names), *(_value(item["details"].get(key)) for key in keys)]
+
+
+def _members(item: Mapping[str, Any], names: Sequence[str]) -> str:
+    if not names:
+        return f"{item['order']:,}"
+    listed = [names[member] for member in item["members"][:_MOST_NAMES]]
+    more = item["order"] - len(listed)
+    return escape(" × ".join(listed) + (f" and {more} more" if more else ""))
+
+
+def _checks(checks: Iterable[Mapping[str, Any]]) -> str:
+    rows = []
+    for check in checks:
+        kind, verdict = _VERDICTS[check["passed"]]
+        shown = f'<span class="verdict {kind}">{verdict}</span>'
+        rows.append([escape(check["name"]), _value(check["value"]), shown, escape(check["meaning"])])
+    return _table(["check", "value", "verdict", "what it means"], rows) if rows else ""
+
+
+def _cost(cost: Mapping[str, Any], seconds: Mapping[str, Any]) -> str:
+    rows = [[escape(name.replace("_", " ")), f"{value:,}"] for name, value in cost.items() if value]
+    rows += [[f"seconds: {escape(stage.replace('_', ' '))}", number(value)] for stage, value in seconds.items()]
+    return _table(["what", "how much"], rows) if rows else ""
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    rows = [[escape(name.replace("_", " ")), _value(value)] for name, value in values.items() if value is not None]
+    return _table(["what", "value"], rows) if rows else ""
+
+
+def _flat(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    versions = provenance.get("versions") or {}
+    text = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return {**provenance, "versions": text or None}
+
+
+def _again(provenance: Mapping[str, Any] | None, explained: Mapping[str, Any]) -> str:
+    if not provenance:
+        return ""
+    target = explained["index"]
+    if explained.get("against") is not None:
+        target = {"index": target, "against": explained["against"]}
+    request = {
+        "method": provenance["method"],
+        "model": provenance["model_id"],
+        "target": target,
+        "params": provenance["params"],
+        "seed": provenance["seed"],
+    }
+    command = (
+        f"curl -s http://127.0.0.1:8000/v1/explanations -F image=@INPUT -F request={shlex.quote(json.dumps(request))}"
+    )
+    hint = f"INPUT is the file whose SHA-256 is {provenance['input_sha256']}." if provenance.get("input_sha256") else ""
+    return f"<p>On the service that holds this model. {hint}</p><pre>{escape(command)}</pre>"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are HTML already; `head` is text."""
+    cells = "".join(f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in head)
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td class="wide">{cell}</td>' if len(cell) > 60 else f"<td>{cell}</td>" for cell in row)
+        + "</tr>"
+        for row in rows
+    )
+    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, int):
+        return str(value)
+    return escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | int | float)
