@@ -1,0 +1,94 @@
+"""A worker's desk: a job id comes in from the queue, an attempt is made in a runner, its ending is recorded."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Event
+
+import structlog
+
+from jobs.errors import InterplayError, NotFound, StoreUnavailable
+from jobs.queue import Queue
+from jobs.schemas import Job
+from jobs.settings import Settings
+from jobs.store import JobStore
+from worker.attempt import Attempt, Ending
+from worker.handle import Runner
+from worker.messages import Failed
+from worker.record import Recorder
+from worker.slots import Slots
+
+log = structlog.get_logger()
+
+
+def open_desk(settings: Settings) -> Desk:
+    """Connect to the store and the queue, and lay out one runner per slot (none is started yet)."""
+    store = JobStore(settings.store_url)
+    runners = [Runner(settings) for _ in range(settings.slots)]
+    return Desk(settings, store, Recorder(store, Queue(settings), settings), Slots(runners))
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the threads of one Celery worker share."""
+
+    settings: Settings
+    store: JobStore
+    recorder: Recorder
+    slots: Slots
+    name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    stopping: Event = field(default_factory=Event)
+
+    def handle(self, job_id: str) -> None:
+        """Make one attempt at a job, if it is there to be computed.
+
+        Safe to call twice with one id, as a redelivered message does: whoever claims the row first computes.
+
+        Raises:
+            StoreUnavailable: Nothing could be claimed or recorded; the reaper rings again.
+        """
+        with structlog.contextvars.bound_contextvars(job=job_id):
+            if self.stopping.is_set():
+                self._pass_on(job_id)
+            elif job := self._claim(job_id):
+                self.recorder.record(job, self._attempt(job))
+
+    def start(self) -> None:
+        """Warm the runners up."""
+        self.slots.start()
+
+    def stop(self) -> None:
+        """Take no more jobs, and give back those that do not end within moments."""
+        self.stopping.set()
+        self.slots.stop_replacing()
+
+    def close(self) -> None:
+        """End the runners."""
+        self.slots.close()
+
+    def _attempt(self, job: Job) -> Ending:
+        try:
+            model = self.store.model(job.model_id, job.tenant)
+        except StoreUnavailable:
+            raise
+        except InterplayError as error:
+            return Failed(problem=error.problem())
+        with self.slots.borrow() as runner:
+            attempt = Attempt(job, model, runner, store=self.store, settings=self.settings, stopping=self.stopping)
+            return attempt.run()
+
+    def _claim(self, job_id: str) -> Job | None:
+        return self.store.claim(
+            job_id,
+            worker=self.name,
+            lease_seconds=self.settings.lease_seconds,
+            max_attempts=self.settings.max_attempts,
+        )
+
+    def _pass_on(self, job_id: str) -> None:
+        """Ring again for a message that reached this worker too late."""
+        with suppress(NotFound):
+            self.recorder.ring(self.store.job(job_id, None))
