@@ -1,0 +1,57 @@
+"""How an uploaded artifact becomes a module: formats, architectures, fitting, inspection; and surgery on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from jobs.schemas import Inspection, Manifest
+from worker.models.architectures import build, ignored_keys
+from worker.models.fitting import fitted, refuse_non_finite
+from worker.models.formats import State, read_state, write_state
+from worker.models.inspection import inspect
+
+__all__ = ["inspect_upload", "load"]
+
+
+def load(manifest: Manifest, weights: Path | bytes, *, device: torch.device) -> nn.Module:
+    """Build the manifest's architecture and put the weights in.
+
+    Args:
+        weights: A safetensors file, as `inspect_upload` returned it; or any file that it takes.
+
+    Returns:
+        In eval mode, with frozen float32 parameters, on `device`.
+
+    Raises:
+        UnsafeModel: The file could run code.
+        UnsupportedModel: The file is damaged, or does not fit the architecture.
+    """
+    module, _ = _assemble(manifest, read_state(weights))
+    return module.to(device)
+
+
+def inspect_upload(manifest: Manifest, artifact: Path, *, device: torch.device) -> tuple[bytes, Inspection]:
+    """Check an uploaded model from end to end and say what it can be used for.
+
+    Returns:
+        The weights as a safetensors file that `load` takes, and what was found.
+
+    Raises:
+        UnsafeModel: The file could run code.
+        UnsupportedModel: The file is damaged, does not fit the architecture, holds weights that are no numbers, or
+            the model does not map the manifest's inputs to the manifest's classes.
+    """
+    module, state = _assemble(manifest, read_state(artifact))
+    refuse_non_finite(state)
+    found = inspect(module.to(device), manifest)
+    return write_state(state), found
+
+
+def _assemble(manifest: Manifest, state: State) -> tuple[nn.Module, State]:
+    module = build(manifest, state)
+    state = fitted(module, state, ignored=ignored_keys(manifest, state))
+    module.load_state_dict(state, assign=True)
+    return module.requires_grad_(False), state

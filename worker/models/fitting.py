@@ -1,0 +1,92 @@
+"""Putting a file's tensors into a module: every key, shape and kind of number must fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from jobs.errors import UnsupportedModel
+from worker.models.formats import State
+
+_NAMED = 3  # How many keys of each sort an error names.
+_OPTIONAL = ".num_batches_tracked"  # A counter of training, in no file from before PyTorch 0.4.1, without effect here.
+
+
+def fitted(module: nn.Module, state: State, *, ignored: Iterable[str] = ()) -> State:
+    """Return the tensors of `state` under the module's keys and in its number types.
+
+    Args:
+        module: As built; its tensors may be on the meta device.
+        state: May share memory, hold half-precision numbers, and lack batch norm's counters.
+        ignored: Keys of `state` to leave out.
+
+    Raises:
+        UnsupportedModel: A key is missing or unexpected, or a tensor has another shape or kind of number.
+    """
+    expected = module.state_dict()
+    given = {key: tensor for key, tensor in state.items() if key not in set(ignored)}
+    faults = _faults(expected, given)
+    if faults:
+        raise UnsupportedModel(f"the file does not fit the architecture: {'; '.join(faults)}{_advice(expected, given)}")
+    taken = {key: tensor for key, tensor in expected.items() if key not in given} | given
+    return {key: taken[key].to(expected[key].dtype) for key in expected}
+
+
+def refuse_non_finite(state: State) -> None:
+    """Check that every weight is a number.
+
+    Raises:
+        UnsupportedModel: A tensor holds NaN or infinity.
+    """
+    for key, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            count = int((~torch.isfinite(tensor)).sum())
+            raise UnsupportedModel(f"the weights {key!r} hold {count} value(s) that are NaN or infinite")
+
+
+def _faults(expected: State, given: State) -> list[str]:
+    missing = [key for key in expected if key not in given and not key.endswith(_OPTIONAL)]
+    unexpected = [key for key in given if key not in expected]
+    pairs = {key: (expected[key], given[key]) for key in expected if key in given}
+    shapes = [f"{key} (expected {_size(a)}, got {_size(b)})" for key, (a, b) in pairs.items() if a.shape != b.shape]
+    kinds = [f"{key} (expected {a.dtype}, got {b.dtype})" for key, (a, b) in pairs.items() if _kind(a) != _kind(b)]
+    return [
+        *_named("missing", missing),
+        *_named("unexpected", unexpected),
+        *_named("of another shape", shapes),
+        *_named("of another kind", kinds),
+    ]
+
+
+def _named(what: str, keys: list[str]) -> list[str]:
+    if not keys:
+        return []
+    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    return [f"{what}: {', '.join(keys[:_NAMED])}{more}"]
+
+
+def _kind(tensor: Tensor) -> tuple[bool, bool]:
+    return tensor.is_floating_point(), tensor.is_complex()
+
+
+def _size(tensor: Tensor) -> str:
+    return str(list(tensor.shape))
+
+
+def _advice(expected: State, given: State) -> str:
+    """Say which number of classes the file has, where nothing else than that does not fit."""
+    *_, last = expected
+    layer = last.rpartition(".")[0] + "."
+    head = {key for key in expected if key.startswith(layer)}
+    elsewhere = {key for key in expected.keys() | given.keys() if not _same_shape(key, expected, given)} - head
+    if elsewhere or not all(key in given and given[key].shape[1:] == expected[key].shape[1:] for key in head):
+        return ""
+    return f". The file's head has {len(given[last])} classes: set num_classes to that, or leave it out"
+
+
+def _same_shape(key: str, expected: State, given: State) -> bool:
+    if key.endswith(_OPTIONAL):
+        return True
+    return key in expected and key in given and expected[key].shape == given[key].shape

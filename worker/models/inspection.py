@@ -1,0 +1,194 @@
+"""Inspection: what a loaded model gives for a probe, which derivatives it has, and what they cost."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from jobs.errors import UnsupportedModel
+from jobs.schemas import Capability, Inspection, Manifest
+from worker.models.surgery import attention_on_math, operate
+
+_REPEATS = 3  # The median of as many timings, after one to warm up.
+_ENOUGH_SECONDS = 1.0  # A big model's timings are not repeated beyond this.
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """The time that a derivative takes, or why there is none."""
+
+    seconds: float | None = None
+    obstacle: str | None = None
+
+
+def inspect(model: nn.Module, manifest: Manifest) -> Inspection:
+    """Run a probe through the model: forward, gradient, one row of the Hessian after surgery.
+
+    Args:
+        model: In eval mode, frozen; on the device on which it is to be measured.
+
+    Raises:
+        UnsupportedModel: The model does not take the manifest's inputs, does not give one finite vector of outputs,
+            or gives another number of them than the manifest has class names.
+    """
+    probe = _probe(model, manifest)
+    outputs = _checked_outputs(model, probe, manifest)
+    operated = operate(model)
+    gradient = _attempt(lambda: _gradient(model, probe), probe.device)
+    with attention_on_math():
+        row = _attempt(lambda: _hessian_row(operated.model, probe), probe.device)
+    return Inspection(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        outputs=outputs,
+        capabilities=_capabilities(gradient, row),
+        obstacles=_obstacles(gradient, row),
+        seconds_forward=_median_seconds(lambda: _forward(model, probe), probe.device),
+        seconds_backward=gradient.seconds,
+        seconds_hessian_row=row.seconds,
+        activation_bytes=activation_bytes(model, probe),
+        surgery=dict(operated.replaced),
+    )
+
+
+def activation_bytes(model: nn.Module, sample: Tensor) -> int:
+    """Measure the memory of the forward and backward of one sample, beyond the weights and the sample.
+
+    On CUDA it is the allocator's peak. Elsewhere it is what autograd keeps between forward and backward, each memory
+    counted once, and twice the largest part of it for what is alive while one operator runs.
+    """
+    if sample.is_cuda:
+        return _cuda_peak(model, sample)
+    weights = {tensor.untyped_storage().data_ptr() for tensor in model.state_dict().values()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        # The output holds the graph, and the graph what is kept: no memory is freed and used again meanwhile.
+        output = model(sample.detach().requires_grad_())
+    del output
+    return sum(kept.values()) + 2 * max(kept.values(), default=sample.nbytes)
+
+
+def _cuda_peak(model: nn.Module, sample: Tensor) -> int:
+    torch.cuda.synchronize(sample.device)
+    before = torch.cuda.memory_allocated(sample.device)
+    torch.cuda.reset_peak_memory_stats(sample.device)
+    _gradient(model, sample)
+    return int(torch.cuda.max_memory_allocated(sample.device)) - int(before)
+
+
+def _probe(model: nn.Module, manifest: Manifest) -> Tensor:
+    generator = torch.Generator().manual_seed(_SEED)
+    device = next(iter(model.state_dict().values()), torch.empty(0)).device
+    return torch.randn(1, *manifest.input.shape, generator=generator).to(device)
+
+
+def _checked_outputs(model: nn.Module, probe: Tensor, manifest: Manifest) -> int:
+    try:
+        outputs = _forward(model, probe)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+        raise UnsupportedModel(
+            f"the model does not take inputs of shape {list(manifest.input.shape)}: {_first_line(error)}. Set the "
+            "manifest's input.shape to what the model was trained on, or the architecture's arguments to that shape "
+            "(image_size for a Vision Transformer)"
+        ) from error
+    if outputs.dim() != 2 or len(outputs) != 1:
+        raise UnsupportedModel(f"expected outputs of shape (1, classes) for one input, got {tuple(outputs.shape)}")
+    if not outputs.isfinite().all():
+        raise UnsupportedModel("the model's outputs for normally distributed inputs hold NaN or infinite values")
+    _check_classes(manifest, outputs.shape[1])
+    return outputs.shape[1]
+
+
+def _check_classes(manifest: Manifest, outputs: int) -> None:
+    if manifest.classes is not None and len(manifest.classes) != outputs:
+        raise UnsupportedModel(
+            f"expected as many class names as the model has outputs, {outputs}, got {len(manifest.classes)}"
+        )
+
+
+def _forward(model: nn.Module, probe: Tensor) -> Any:
+    with torch.no_grad():
+        return model(probe)
+
+
+def _gradient(model: nn.Module, probe: Tensor) -> Tensor:
+    sample = probe.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(sample)[0, 0], sample)
+    return gradient
+
+
+def _hessian_row(model: nn.Module, probe: Tensor) -> Tensor:
+    """Return the Hessian's row of the feature with the largest gradient, which surely depends on the others."""
+    sample = probe.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(sample)[0, 0], sample, create_graph=True)
+    if not gradient.requires_grad:
+        return torch.zeros_like(sample)  # A linear model: there is nothing left to differentiate.
+    (row,) = torch.autograd.grad(gradient.flatten()[gradient.abs().argmax()], sample, materialize_grads=True)
+    return row
+
+
+def _attempt(derivative: Callable[[], Tensor], device: torch.device) -> _Finding:
+    try:
+        values = derivative()
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except RuntimeError as error:
+        return _Finding(obstacle=_obstacle(error))
+    if not values.isfinite().all():
+        return _Finding(obstacle="it holds NaN or infinite values")
+    return _Finding(seconds=_median_seconds(derivative, device))
+
+
+def _obstacle(error: RuntimeError) -> str:
+    """Name the operator that PyTorch has no derivative for."""
+    operator = re.search(r"derivative for '?(aten::\w+?)(?:_backward)?'? is not implemented", str(error))
+    if operator is None:
+        return _first_line(error)
+    return f"PyTorch has no derivative of this order for the operator {operator[1]}"
+
+
+def _capabilities(gradient: _Finding, row: _Finding) -> tuple[Capability, ...]:
+    offered = {
+        Capability.FORWARD: True,
+        Capability.GRADIENT: gradient.obstacle is None,
+        Capability.SECOND_DERIVATIVE: row.obstacle is None,
+    }
+    return tuple(capability for capability, has in offered.items() if has)
+
+
+def _obstacles(gradient: _Finding, row: _Finding) -> dict[Capability, str]:
+    found = {Capability.GRADIENT: gradient.obstacle, Capability.SECOND_DERIVATIVE: row.obstacle}
+    return {capability: obstacle for capability, obstacle in found.items() if obstacle is not None}
+
+
+def _median_seconds(call: Callable[[], Any], device: torch.device) -> float:
+    """Time `call`, which has run before."""
+    seconds: list[float] = []
+    while len(seconds) < _REPEATS and sum(seconds) < _ENOUGH_SECONDS:
+        started = time.perf_counter()
+        call()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:300]
