@@ -27,7 +27,7 @@ HEALTHY_SECONDS = 60.0
 """A child that lived for so long is restarted fast again."""
 
 STOP_SECONDS = 15.0
-"""From SIGTERM to SIGKILL. A worker gives its jobs back within about three seconds, a gateway ends its replies in five."""
+"""From SIGTERM to SIGKILL: a worker gives its jobs back in about three seconds, a gateway ends its replies in five."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 

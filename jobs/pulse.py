@@ -1,4 +1,4 @@
-"""The sign of life of a host's worker: a file that its event loop touches, for health checks that ask more than a PID."""
+"""The sign of life of a host's worker: a file that its event loop touches, because a PID says too little."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]
         pulse.beat(settings)
         self._timer = consumer.timer.call_repeatedly(pulse.BEAT_SECONDS, pulse.beat, (settings,))
 
-    def stop(self, consumer: Any) -> None:
+    def stop(self, consumer: Any) -> None:  # noqa: ARG002
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

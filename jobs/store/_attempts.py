@@ -114,12 +114,17 @@ class Attempts:
         with self._database.write() as connection:
             return bool(end(connection, _running(job_id, attempt), status, now=now, problem=problem, values=kept))
 
-    def release(self, job_id: str, attempt: int) -> bool:
-        """Put the job back, because the worker shuts down or its runner died; the attempt counts.
+    def release(self, job_id: str, attempt: int, *, counts: bool = True) -> bool:
+        """Put the job back, because the worker shuts down or its runner died.
 
         Ring for it, or leave that to the reaper. False: the attempt is over already, and nothing was written.
+
+        Args:
+            counts: Whether the attempt is one of the few that a job has. It may be given back only by a worker whose
+                runner has ended, for the next attempt gets the same number.
         """
-        released = update(jobs).where(_running(job_id, attempt)).values(**PUT_BACK, rung_at=self._clock())
+        values = {**PUT_BACK, "rung_at": self._clock(), "attempt": attempt if counts else attempt - 1}
+        released = update(jobs).where(_running(job_id, attempt)).values(**values)
         with self._database.write() as connection:
             return connection.execute(released).rowcount > 0
 

@@ -1,0 +1,189 @@
+"""What a runner executes: from a job to files in the artifact store. Runs inside the runner, where torch may be."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from jobs.artifacts import ArtifactStore
+from jobs.errors import InternalError, NumericalError
+from jobs.schemas import ArtifactReference, Explanation, Job, JobKind, Model, Provenance
+from jobs.settings import Settings
+from jobs.version import CODE_VERSION
+from worker import devices, render
+from worker.messages import Finished, Inspected, Outcome
+from worker.methods._registry import Method, Report, Subject, methods
+from worker.model_cache import ModelCache
+from worker.models import inspect_upload, load
+from worker.subjects import load_subject
+
+MEDIA_TYPES = {
+    ".json": "application/json",
+    ".png": "image/png",
+    ".html": "text/html; charset=utf-8",
+    ".npz": "application/octet-stream",
+    ".npy": "application/octet-stream",
+}
+
+
+class Stopwatch:
+    """Seconds per stage, in the order in which the stages came."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = time.perf_counter() - began
+
+
+class Execution:
+    """Computes jobs one after the other; keeps models loaded in between."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._artifacts = ArtifactStore(settings.bytes_url)
+        self._device = devices.pick(settings.device)
+        self._models = ModelCache(settings.model_cache_mib * 2**20)
+        self._methods = methods()
+        self._versions = devices.versions()
+
+    def __call__(self, job: Job, model: Model, report: Report) -> Outcome:
+        """Compute one job and store its files.
+
+        Raises:
+            InterplayError: The job cannot be computed, or its bytes cannot be read or written.
+            JobCanceled: Out of `report`.
+        """
+        with devices.translated():
+            return self._inspect(model) if job.kind is JobKind.INSPECTION else self._explain(job, model, report)
+
+    def _inspect(self, model: Model) -> Inspected:
+        watch = Stopwatch()
+        with watch.stage("inspect"), self._file(model.sha256) as artifact:
+            weights, inspection = inspect_upload(model.manifest, artifact, device=self._device)
+        with watch.stage("store"):
+            weights_sha256 = self._artifacts.put(weights)
+        return Inspected(
+            weights_sha256=weights_sha256, inspection=inspection, timings=watch.seconds, device=str(self._device)
+        )
+
+    def _explain(self, job: Job, model: Model, report: Report) -> Finished:
+        watch = Stopwatch()
+        method = self._method(job)
+        with watch.stage("load"):
+            module = self._models.get(model, self._load)
+        with watch.stage("prepare"):
+            subject = self._subject(job, model, module, report)
+        with watch.stage("compute"):
+            explanation = method.explain(subject, method.params.model_validate(job.params))
+        with watch.stage("render"):
+            provenance = self._provenance(job, model, subject)
+            files = _files(explanation, provenance, subject, watch.seconds)
+        with watch.stage("store"):
+            artifacts = tuple(self._put(name, data) for name, data in files.items())
+        return Finished(artifacts=artifacts, timings=watch.seconds, cost=explanation.cost, device=str(self._device))
+
+    def _method(self, job: Job) -> Method:
+        try:
+            return self._methods[job.method or ""]
+        except KeyError as error:
+            detail = f"The gateway offers the method {job.method!r}, but this worker's version does not have it."
+            raise InternalError(detail) from error
+
+    def _load(self, model: Model) -> nn.Module:
+        with self._file(model.weights_sha256 or model.sha256) as weights:
+            return load(model.manifest, weights, device=self._device)
+
+    def _subject(self, job: Job, model: Model, module: nn.Module, report: Report) -> Subject:
+        if job.input is None:
+            raise InternalError(f"The explanation job {job.id} has no input.")
+        return load_subject(
+            job,
+            model,
+            module,
+            self._artifacts.get(job.input.sha256),
+            settings=self._settings,
+            device=self._device,
+            report=report,
+        )
+
+    def _provenance(self, job: Job, model: Model, subject: Subject) -> Provenance:
+        preset = job.params.get("preset")
+        return Provenance(
+            method=job.method or "",
+            preset=preset if isinstance(preset, str) else None,
+            params=job.params,
+            seed=job.seed,
+            model_id=model.id,
+            model_sha256=model.sha256,
+            input_sha256=job.input.sha256 if job.input is not None else None,
+            code_version=CODE_VERSION,
+            versions=self._versions,
+            device=str(self._device),
+            dtype=str(subject.input.dtype).removeprefix("torch."),
+        )
+
+    @contextmanager
+    def _file(self, sha256: str) -> Iterator[Path]:
+        """Yield a file with these bytes: the store's own where it is a folder, else a copy for the moment."""
+        path = self._artifacts.local_path(sha256)
+        if path is not None:
+            yield path
+            return
+        with tempfile.NamedTemporaryFile() as copy:
+            copy.write(self._artifacts.get(sha256))
+            copy.flush()
+            yield Path(copy.name)
+
+    def _put(self, name: str, data: bytes) -> ArtifactReference:
+        media_type = MEDIA_TYPES[Path(name).suffix]
+        return ArtifactReference(
+            name=name, sha256=self._artifacts.put(data), size_bytes=len(data), media_type=media_type
+        )
+
+
+def _files(
+    explanation: Explanation, provenance: Provenance, subject: Subject, seconds: Mapping[str, float]
+) -> dict[str, bytes]:
+    """Return every file of a result by artifact name: result.json, pictures, arrays, and the page that shows them."""
+    pixels = subject.pixels.detach().cpu().numpy() if subject.pixels is not None else None
+    pictures = render.pictures(explanation, pixels)
+    arrays = {"values.npz": render.values(explanation)} if explanation.arrays else {}
+    kept = {f"{name}.npy": _npy(array) for name, array in explanation.kept.items()}
+    names = ["result.json", *pictures, *arrays, *kept, "report.html"]
+    result = {
+        **explanation.model_dump(mode="json"),
+        "provenance": provenance.model_dump(mode="json"),
+        "seconds": dict(seconds),
+        "artifacts": names,
+    }
+    document = {"result.json": _json(result)}
+    page = {"report.html": render.report(result, pictures, pixels=pixels)}
+    return {**document, **pictures, **arrays, **kept, **page}
+
+
+def _json(result: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(result, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    except ValueError as error:
+        raise NumericalError("The explanation holds numbers that are not finite.") from error
+
+
+def _npy(array: Any) -> bytes:
+    buffer = BytesIO()
+    np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
+    return buffer.getvalue()
