@@ -6,6 +6,7 @@ import os
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 
 import structlog
@@ -19,6 +20,7 @@ from worker.attempt import Attempt, Ending
 from worker.handle import Runner
 from worker.messages import Failed
 from worker.record import Recorder
+from worker.runner import open_execution
 from worker.slots import Slots
 
 log = structlog.get_logger()
@@ -27,7 +29,7 @@ log = structlog.get_logger()
 def open_desk(settings: Settings) -> Desk:
     """Connect to the store and the queue, and lay out one runner per slot (none is started yet)."""
     store = JobStore(settings.store_url)
-    runners = [Runner(settings) for _ in range(settings.slots)]
+    runners = [Runner(settings, partial(open_execution, slot=slot)) for slot in range(settings.slots)]
     return Desk(settings, store, Recorder(store, Queue(settings), settings), Slots(runners))
 
 

@@ -20,8 +20,11 @@ MAX_CHUNK = 32
 """Samples at once; more gain nothing on the devices measured, and make a job slower to notice that it was canceled."""
 
 
-def pick(setting: str) -> torch.device:
-    """Return the device that a setting names: auto (the first GPU, else the CPU), cpu, cuda or cuda:N.
+def pick(setting: str, *, slot: int = 0) -> torch.device:
+    """Return the device that a setting names: auto (a GPU, else the CPU), cpu, cuda or cuda:N.
+
+    Args:
+        slot: Which of a worker's runners asks; auto and cuda give each its own GPU, as far as there are enough.
 
     Raises:
         ValueError: There is no such device on this machine.
@@ -31,7 +34,8 @@ def pick(setting: str) -> torch.device:
     count = torch.cuda.device_count() if setting != "cpu" else 0
     if setting == "cpu" or (setting == "auto" and count == 0):
         return torch.device("cpu")
-    index = int(setting.partition(":")[2] or 0)
+    number = setting.partition(":")[2]
+    index = int(number) if number else slot % max(1, count)
     if index >= count:
         raise ValueError(f"expected a CUDA device below {count}, the number of them on this machine, got {setting!r}")
     return torch.device("cuda", index)

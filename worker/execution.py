@@ -51,12 +51,20 @@ class Stopwatch:
 
 
 class Execution:
-    """Computes jobs one after the other; keeps models loaded in between."""
+    """Computes jobs one after the other; keeps models loaded in between.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        slot: Which of the worker's runners this is.
+
+    Raises:
+        ValueError: There is no such device as the settings name.
+    """
+
+    def __init__(self, settings: Settings, *, slot: int) -> None:
         self._settings = settings
         self._artifacts = ArtifactStore(settings.bytes_url)
-        self._device = devices.pick(settings.device)
+        self._device = devices.pick(settings.device, slot=slot)
+        devices.set_up(self._device)
         self._models = ModelCache(settings.model_cache_mib * 2**20)
         self._methods = methods()
         self._versions = devices.versions()
@@ -68,7 +76,7 @@ class Execution:
             InterplayError: The job cannot be computed, or its bytes cannot be read or written.
             JobCanceled: Out of `report`.
         """
-        with devices.translated():
+        with devices.memory_errors_translated():
             return self._inspect(model) if job.kind is JobKind.INSPECTION else self._explain(job, model, report)
 
     def _inspect(self, model: Model) -> Inspected:
@@ -78,7 +86,10 @@ class Execution:
         with watch.stage("store"):
             weights_sha256 = self._artifacts.put(weights)
         return Inspected(
-            weights_sha256=weights_sha256, inspection=inspection, timings=watch.seconds, device=str(self._device)
+            weights_sha256=weights_sha256,
+            inspection=inspection,
+            timings=watch.seconds,
+            device=devices.describe(self._device),
         )
 
     def _explain(self, job: Job, model: Model, report: Report) -> Finished:
@@ -95,7 +106,9 @@ class Execution:
             files = _files(explanation, provenance, subject, watch.seconds)
         with watch.stage("store"):
             artifacts = tuple(self._put(name, data) for name, data in files.items())
-        return Finished(artifacts=artifacts, timings=watch.seconds, cost=explanation.cost, device=str(self._device))
+        return Finished(
+            artifacts=artifacts, timings=watch.seconds, cost=explanation.cost, device=devices.describe(self._device)
+        )
 
     def _method(self, job: Job) -> Method:
         try:
@@ -133,7 +146,7 @@ class Execution:
             input_sha256=job.input.sha256 if job.input is not None else None,
             code_version=CODE_VERSION,
             versions=self._versions,
-            device=str(self._device),
+            device=devices.describe(self._device),
             dtype=str(subject.input.dtype).removeprefix("torch."),
         )
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from jobs.settings import Settings
 from worker import messages
 from worker.messages import Order, Ready, Reply
-from worker.runner import OpenExecution, open_execution, serve
+from worker.runner import OpenExecution, serve
 
 TERMINATE_SECONDS = 1.0
 """From SIGTERM to SIGKILL. A runner has nothing to clean up, so this is only politeness to libraries it loaded."""
@@ -34,10 +34,10 @@ class Runner:
     Not safe for two threads at once; a handle is borrowed by one job.
 
     Args:
-        open_execution: What the runner computes with; a module-level function, as it crosses to a spawned process.
+        open_execution: What the runner computes with; it is pickled, as it crosses to a spawned process.
     """
 
-    def __init__(self, settings: Settings, open_execution: OpenExecution = open_execution) -> None:
+    def __init__(self, settings: Settings, open_execution: OpenExecution) -> None:
         self._settings = settings
         self._open_execution = open_execution
         self._process: SpawnProcess | None = None

@@ -32,11 +32,11 @@ OpenExecution = Callable[[Settings], Execute]
 """Makes what a runner executes; called inside the runner, once its environment is set and torch may be imported."""
 
 
-def open_execution(settings: Settings) -> Execute:
+def open_execution(settings: Settings, *, slot: int) -> Execute:
     """Load the libraries that compute (torch among them) and return the product's `Execute`."""
     from worker.execution import Execution
 
-    return Execution(settings)
+    return Execution(settings, slot=slot)
 
 
 def serve(connection: Connection, settings: Settings, open_execution: OpenExecution) -> None:
