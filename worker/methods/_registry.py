@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
-from jobs.schemas import Capability, Explanation, Target
+from jobs.schemas import Capability, Explanation, Players, Target
 
 Report = Callable[[str, int, int], None]
 """`report(stage, done, total)`: progress; raises when the job was canceled, so call it between chunks."""
@@ -66,6 +66,12 @@ class Subject:
     chunk: int = 8
     report: Report = lambda stage, done, total: None
     resources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def players(self) -> Players:
+        """Every number of the input as a player of its own."""
+        kind: Literal["pixel-channel", "feature"] = "pixel-channel" if self.input.ndim == 3 else "feature"
+        return Players(kind=kind, shape=tuple(self.input.shape), names=self.names)
 
 
 @dataclass(frozen=True, kw_only=True)
