@@ -10,12 +10,19 @@ from structlog.typing import Processor
 
 from jobs.settings import Settings
 
+CHATTY = ("celery.app.trace", "celery.worker.strategy")
+"""Celery's two lines for every message; the worker logs what became of the job."""
+
 
 def configure_logs(settings: Settings) -> None:
     """Send structlog and stdlib records (uvicorn's and celery's too) through one formatter."""
     shared = _shared_processors(settings.log_format)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -27,6 +34,8 @@ def configure_logs(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _shared_processors(log_format: str) -> list[Processor]:
@@ -34,7 +43,6 @@ def _shared_processors(log_format: str) -> list[Processor]:
     tracebacks: list[Processor] = [structlog.processors.format_exc_info] if log_format == "json" else []
     return [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.filter_by_level,
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
         timestamps,
