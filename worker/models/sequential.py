@@ -88,7 +88,9 @@ def _build_layer(layer: Layer, shape: Shape) -> tuple[nn.Module, Shape]:
 
 
 def _check_fields(layer: Layer) -> None:
-    given = {name for name in layer.model_fields_set - {"type"} if getattr(layer, name) is not None}
+    # Not model_fields_set: a layer that was stored and read again has every field set, most to their defaults.
+    fields = Layer.model_fields.items()
+    given = {name for name, field in fields if name != "type" and getattr(layer, name) != field.default}
     if superfluous := sorted(given - _TAKES.get(layer.type, set())):
         raise ValueError(f"expected no {superfluous[0]}, got {getattr(layer, superfluous[0])}")
     if absent := sorted(_NEEDS.get(layer.type, set()) - given):
