@@ -24,6 +24,10 @@ QUEUES = ("interactive", "batch")
 POLLING_INTERVAL_SECONDS = 0.02
 CONNECT_TIMEOUT_SECONDS = 2.0
 
+_IMPATIENT = {"socket_timeout": CONNECT_TIMEOUT_SECONDS, "retry_on_timeout": False}
+"""Where a worker listens for half a minute, a request that rings must not wait for a broker that hangs.
+The embedded transport knows neither option and ignores both."""
+
 transport.register()
 
 
@@ -33,6 +37,7 @@ class Queue:
     def __init__(self, settings: Settings) -> None:
         self._celery = Celery("interplay", set_as_current=False)
         self._celery.conf.update(celery_config(settings))
+        self._celery.conf.broker_transport_options |= _IMPATIENT
 
     def ring(self, job: Job) -> None:
         """Tell the workers that `job` waits.
