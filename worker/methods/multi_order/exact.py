@@ -117,3 +117,48 @@ def efficiency_residual(table: Tensor, interactions: Tensor) -> Tensor:
     """Return `(...)`, v(N) - v(∅) minus both parts of `efficiency_parts`; zero up to rounding."""
     alone, pairs = efficiency_parts(table, interactions)
     return table[..., -1] - table[..., 0] - alone.sum(-1) - pairs.sum(-1)
+
+
+def mean_by_size(table: Tensor) -> Tensor:
+    """Average the values of each coalition size: `(..., n + 1)`."""
+    n = player_count(table)
+    counts = torch.tensor([comb(n, size) for size in range(n + 1)], dtype=table.dtype, device=table.device)
+    return moments(table)[..., 0, 0] / counts
+
+
+def output_difference(table: Tensor, smaller: int, larger: int) -> Tensor:
+    """Compute Δu = E[v(S2) - (k2/k1) v(S1)] over S1 ⊂ S2 of k1 and k2 players (Eq. 14).
+
+    With k1 = 0 the factor is 1, as published: the players' own effects then stay in.
+
+    Args:
+        smaller, larger: 0 ≤ k1 < k2 ≤ n.
+
+    Raises:
+        ValueError: Other sizes.
+    """
+    n = player_count(table)
+    _check_sizes(n, smaller, larger)
+    means = mean_by_size(table)
+    return means[..., larger] - (larger / smaller if smaller else 1.0) * means[..., smaller]
+
+
+def output_difference_weights(n: int, smaller: int, larger: int) -> Tensor:
+    """Return w̃^(m), `(n - 1,)` float64: the weight of every ordered pair's I^(m) in Δu (Theorem 2).
+
+    A triangle: it rises until m = k1 - 1, falls until m = k2 - 2 and is zero beyond, so Δu is not confined to
+    contexts between k1 and k2.
+
+    Raises:
+        ValueError: Sizes other than 0 ≤ k1 < k2 ≤ n.
+    """
+    _check_sizes(n, smaller, larger)
+    m = torch.arange(n - 1, dtype=torch.float64)
+    rising = (larger / smaller - 1) * (m + 1) if smaller else m
+    falling = (larger - 1 - m).clamp(min=0)
+    return torch.where(m <= smaller - 2, rising, falling) / (n * (n - 1))
+
+
+def _check_sizes(n: int, smaller: int, larger: int) -> None:
+    if not 0 <= smaller < larger <= n:
+        raise ValueError(f"expected 0 <= k1 < k2 <= {n} players, got {smaller} and {larger}")
