@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from jobs.errors import (
@@ -23,6 +24,8 @@ from jobs.errors import (
     InternalError,
     InterplayError,
     InvalidParameters,
+    NotFinished,
+    QuotaExceeded,
     concrete_errors,
 )
 
@@ -93,7 +96,7 @@ def answer(error: InterplayError, **more: Any) -> Response:
 
 
 def _headers(error: InterplayError) -> dict[str, str]:
-    if isinstance(error, InfrastructureError) or error.code == "quota-exceeded":
+    if isinstance(error, (InfrastructureError, QuotaExceeded, NotFinished)):
         return {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return {"WWW-Authenticate": 'Bearer realm="interplay"'} if error.code == "unauthorized" else {}
 
@@ -103,19 +106,18 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(InterplayError, _on_our_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_defect)
 
 
-async def _on_our_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, InterplayError)  # noqa: S101  # the handler is registered for nothing else
+async def _on_our_error(request: Request, error: Any) -> Response:
     if isinstance(error, InfrastructureError):
         log.warning("infrastructure failed", path=request.url.path, code=error.code, detail=error.detail)
     return answer(error)
 
 
-async def _on_validation_error(request: Request, error: Exception) -> Response:
+async def _on_validation_error(_: Request, error: Any) -> Response:
     """Faults outside the body (the routes read bodies themselves): they have a name, but no JSON pointer."""
-    assert isinstance(error, RequestValidationError)  # noqa: S101
     faults = [FieldError(pointer="", detail=_outside_body(fault)) for fault in error.errors()]
     return answer(InvalidParameters(faults[0].detail, errors=faults))
 
@@ -125,16 +127,20 @@ def _outside_body(fault: Mapping[str, Any]) -> str:
     return f"{place} parameter {'.'.join(map(str, name))}: {fault['msg']}"
 
 
-async def _on_http_error(request: Request, error: Exception) -> Response:
+async def _on_http_error(_: Request, error: Any) -> Response:
     """Starlette's own refusals; RFC 9457 asks for `about:blank` where the status says it all."""
-    assert isinstance(error, HTTPException)  # noqa: S101
     title = HTTPStatus(error.status_code).phrase
     document = {"type": "about:blank", "title": title, "status": error.status_code, "detail": str(error.detail)}
     code = title.lower().replace(" ", "-")
     return problem_response({**document, "code": code, "errors": []}, headers=error.headers)
 
 
-async def _on_defect(request: Request, error: Exception) -> Response:
+async def _on_disconnect(_: Request, __: Exception) -> Response:
+    """The client went away while it was sending; nobody reads this answer."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
+async def _on_defect(_: Request, __: Exception) -> Response:
     """A defect of ours: the log holds the traceback (Starlette raises the exception again), the answer holds none."""
     return answer(InternalError("the gateway met a defect; its log says more"))
 

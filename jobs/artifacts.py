@@ -63,11 +63,14 @@ class ArtifactStore:
                 self._files.pipe_file(self._path(sha256), data)
         return sha256
 
-    def put_file(self, path: Path) -> str:
-        """Take over a file, such as a spooled upload, and return its digest; afterwards `path` may be gone."""
+    def put_file(self, path: Path, *, sha256: str | None = None) -> str:
+        """Take over a file, such as a spooled upload, and return its digest; afterwards `path` may be gone.
+
+        Args:
+            sha256: The digest, where the caller has computed it while writing the file.
+        """
         with _translated("written"):
-            with path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = sha256 or _digest_of(path)
             if self._folder is not None:
                 self._arrive(self._folder, sha256, lambda arriving: _move_durably(path, arriving))
             elif not self._files.exists(self._path(sha256)):
@@ -161,6 +164,11 @@ class ArtifactStore:
         if not _DIGEST.fullmatch(sha256):
             raise ValueError(f"expected a SHA-256 in 64 lower-case hexadecimal digits, got {sha256!r}")
         return f"{self._root}/{sha256[:2]}/{sha256}"
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_durably(path: Path, data: bytes) -> None:

@@ -3,7 +3,8 @@
     InterplayError             code, detail, errors, retryable
     ├ RequestError             the caller can fix it; never retried
     │   InvalidParameters · InvalidInput · InputTooLarge · UnsafeModel · UnsupportedModel
-    │   UnknownMethod · NotFound · NotFinished · Conflict · IdempotencyMismatch · Unauthorized · Forbidden · QuotaExceeded
+    │   UnknownMethod · NotFound · NotFinished · Conflict · IdempotencyMismatch · Unauthorized · Forbidden
+    │   QuotaExceeded
     ├ ComputeError             valid request, failed computation; recorded on the job; never retried
     │   OutOfMemory · NumericalError · DeadlineExceeded · RunnerCrashed · InternalError
     └ InfrastructureError      retried with backoff
@@ -112,7 +113,7 @@ class NotFound(RequestError):
 
 class NotFinished(RequestError):
     code = "not-finished"
-    title = "The job has no result yet"
+    title = "The job or model is not ready yet"
 
 
 class Conflict(RequestError):

@@ -20,7 +20,7 @@ def png_size(data: bytes) -> tuple[int, int]:
     Raises:
         InvalidInput: The PNG is cut off, damaged, animated or empty.
     """
-    kinds = set()
+    kinds: set[bytes] = set()
     header = b""
     for kind, body in _chunks(data):
         if not kinds and (kind != b"IHDR" or len(body) != _HEADER_BYTES):

@@ -45,7 +45,7 @@ def check_archive(file: BinaryIO, size: int, *, instead: str) -> None:
         InputTooLarge: It has too many members, or they expand beyond the file.
     """
     try:
-        with zipfile.ZipFile(_Capped(file)) as archive:  # type: ignore[arg-type]  # it reads, seeks and tells
+        with zipfile.ZipFile(_Capped(file)) as archive:
             members = archive.infolist()
             _check_names([member.filename for member in members], instead)
             _check_sizes(members, size)
@@ -55,7 +55,7 @@ def check_archive(file: BinaryIO, size: int, *, instead: str) -> None:
 
 
 class _Capped:
-    """A file that refuses large reads: `zipfile` reads an archive's whole directory at once, before one can count it."""
+    """A file that refuses large reads: `zipfile` reads an archive's directory at once, before one can count it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.seek, self.tell, self.seekable, self.close = file.seek, file.tell, file.seekable, file.close

@@ -76,6 +76,20 @@ class Jobs:
         with self._database.read() as connection:
             return _idempotency.recorded(connection, idempotency, now=self._clock())
 
+    def remember(self, idempotency: IdempotencyKey, job: Job) -> Job:
+        """Record that the key led to a job that was there already; return the job that it leads to.
+
+        Raises:
+            IdempotencyMismatch: The key was used with another request.
+        """
+        try:
+            with self._database.write() as connection:
+                _idempotency.record(connection, idempotency, job.id, now=self._clock())
+        except IntegrityError:
+            earlier = self.replay(idempotency)
+            return job if earlier is None else self.job(earlier, job.tenant)
+        return job
+
     def find_equal(self, tenant: str, content_key: str) -> Job | None:
         """Return a job of the same content: one that succeeded, or else one that is queued or running."""
         usable = or_(

@@ -1,0 +1,41 @@
+"""What an explanation would cost, from the catalogue's expressions and the times that the model's inspection took."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from app.documents import EstimateDocument
+from app.validation import Checked
+from jobs import catalog
+from jobs.schemas import Cost, Inspection
+
+NOTE: Final = (
+    "an estimate: the counts are upper bounds, the seconds scale what one probe took on the machine that inspected the "
+    "model; segmentation, rendering and waiting in the queue come on top"
+)
+
+
+def estimated(checked: Checked) -> EstimateDocument:
+    """Return the estimate of a checked request."""
+    found = checked.inspection
+    inputs = math.prod(checked.model.manifest.input.shape)
+    cost = catalog.estimate(checked.spec, checked.params, inputs=inputs, outputs=found.outputs)
+    return EstimateDocument(
+        method=checked.spec.id,
+        model=checked.model.id,
+        params=checked.params,
+        cost=cost,
+        seconds=round(_seconds(cost, found), 4),
+        bytes=checked.model.size_bytes + found.activation_bytes,
+        note=NOTE,
+    )
+
+
+def _seconds(cost: Cost, found: Inspection) -> float:
+    """Where a probe could not measure a derivative, the method does not need it and its count is 0."""
+    return (
+        cost.forwards * found.seconds_forward
+        + cost.backwards * (found.seconds_backward or 0.0)
+        + cost.hessian_rows * (found.seconds_hessian_row or 0.0)
+    )

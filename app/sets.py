@@ -1,0 +1,108 @@
+"""Score a set that a person draws, from the path gradients that a finished job kept: no network runs."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from app.deps import Gateway
+from app.documents import SetScoreDocument
+from app.validation import invalid_at
+from jobs.errors import Conflict
+from jobs.schemas import Frozen, Job, Status
+from jobs.set_scores import Formula, members_of_box, members_of_mask, score
+
+NEEDED = ("path_gradients.npy", "difference.npy")
+
+
+class SetRequest(Frozen):
+    """A set of features of the job's input, in one of three ways."""
+
+    members: tuple[int, ...] | None = Field(
+        None,
+        description="Flat indices over the input's shape.",
+        min_length=1,
+        max_length=1_000_000,
+        examples=[[0, 1, 2]],
+    )
+    mask: tuple[tuple[int, ...], ...] | None = Field(
+        None, description="Rows of 0 and 1, as high and wide as the model's input: all channels of the pixels marked 1."
+    )
+    box: tuple[int, int, int, int] | None = Field(
+        None, description="Left, top, right, bottom in pixels of the model's input; right and bottom are excluded."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> SetRequest:
+        if sum(given is not None for given in (self.members, self.mask, self.box)) != 1:
+            raise ValueError("expected exactly one of members, mask and box")
+        return self
+
+
+def scored(here: Gateway, job: Job, request: SetRequest) -> SetScoreDocument:
+    """Score the set as the job scored its own, with the same formula, number of subsets and seed.
+
+    Raises:
+        Conflict: The job kept no path gradients.
+        InvalidParameters: The set does not lie within the input.
+    """
+    gradients, difference = (_array(here, job, name) for name in NEEDED)
+    result = json.loads(here.artifacts.get(_digest(job, "result.json")))
+    try:
+        members = _members(request, tuple(result["players"]["shape"]))
+        found = score(
+            gradients,
+            difference,
+            members,
+            formula=cast(Formula, job.params["formula"]),
+            subsets=int(cast(int, job.params["subsets"])),
+            seed=job.seed,
+        )
+    except (ValueError, OverflowError) as error:
+        raise invalid_at(f"/{_given(request)}", str(error)) from error
+    return SetScoreDocument(
+        job=job.id,
+        members=len(members),
+        strength=found.value,
+        standard_error=found.standard_error,
+        full_set_value=found.full_set_value,
+        subsets=found.subsets,
+        unit=result["unit"],
+    )
+
+
+def _members(request: SetRequest, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    if request.members is not None:
+        return np.unique(np.asarray(request.members, dtype=np.int64))
+    if len(shape) != 3:
+        raise ValueError("the model's input is no picture; send members")
+    if request.box is not None:
+        return members_of_box(request.box, shape=shape)
+    if any(value not in (0, 1) for row in request.mask or () for value in row):
+        raise ValueError("expected 0 and 1 in the mask")
+    return members_of_mask(request.mask or (), shape=shape)
+
+
+def _given(request: SetRequest) -> str:
+    return next(name for name in ("members", "mask", "box") if getattr(request, name) is not None)
+
+
+def _array(here: Gateway, job: Job, name: str) -> NDArray[Any]:
+    """Return an array that the job kept, mapped into memory where its bytes are a file."""
+    sha256 = _digest(job, name)
+    path = here.artifacts.local_path(sha256)
+    if path is not None:
+        return cast(NDArray[Any], np.load(path, mmap_mode="r", allow_pickle=False))
+    return cast(NDArray[Any], np.load(io.BytesIO(here.artifacts.get(sha256)), allow_pickle=False))
+
+
+def _digest(job: Job, name: str) -> str:
+    for artifact in job.artifacts:
+        if artifact.name == name and job.status is Status.SUCCEEDED:
+            return artifact.sha256
+    raise Conflict("this job kept no path gradients; only a finished h-sets job can score sets")
