@@ -19,18 +19,15 @@ _DISC = 9
 _COLUMNS = (0.0, 0.08, 0.42, 0.86)
 
 
-def set_table(explanation: Explanation, drawn: Sequence[Interaction], members: Masks, room: int) -> Block:
+def set_table(drawn: Sequence[Interaction], members: Masks, room: int) -> Block:
     """A row for every drawn set; `members` (sets, height, width) are its pixels."""
-    notes = _notes(explanation, len(drawn))
-    block = blank(room, ROW * (len(drawn) + 1) + 18 * len(notes) + 4)
+    block = blank(room, ROW * (len(drawn) + 1))
     _row(block, 0, ("set", "score", "size", "region"), MUTED)
     ImageDraw.Draw(block).line((0, ROW - 4, room, ROW - 4), fill=HAIRLINE)
     for rank, (interaction, mask) in enumerate(zip(drawn, members, strict=True)):
         score = with_error(interaction.strength, interaction.standard_error)
         _row(block, rank + 1, ("", score, size(interaction, int(mask.sum())), region(interaction)), INK)
         _disc(block, rank)
-    for line, text in enumerate(notes):
-        write(block, (0, ROW * (len(drawn) + 1) + 4 + 18 * line), fit(text, TEXT_SIZE, room), TEXT_SIZE, MUTED)
     return block
 
 
@@ -57,7 +54,8 @@ def _disc(block: Block, rank: int) -> None:
     write(block, (_DISC - width(text, 12) // 2 + 1, top + 2), text, 12, colours.ink_on(colour))
 
 
-def _notes(explanation: Explanation, drawn: int) -> list[str]:
+def set_notes(explanation: Explanation, drawn: int) -> list[str]:
+    """What a reader must know to read the picture and its table, of which `drawn` sets were drawn."""
     notes = [f"Unit of the score: {explanation.unit}", "Tinted: members; line: where a set is dense"]
     if len(explanation.interactions) > drawn:
         notes.append(f"{len(explanation.interactions) - drawn} weaker sets are not drawn")

@@ -17,8 +17,8 @@ from worker.render.density import dense_area, density, edge
 from worker.render.labels import place_labels
 from worker.render.maps import grey
 from worker.render.png import encode
-from worker.render.set_table import set_table
-from worker.render.sheet import enlarge, enlargement, framed, heading, inner_width, sheet
+from worker.render.set_table import set_notes, set_table
+from worker.render.sheet import enlarge, enlargement, framed, heading, inner_width, lines, sheet
 
 # More are not told apart in one picture; the others are in result.json, and the table says so.
 MOST_SETS = 14
@@ -37,8 +37,9 @@ def sets(explanation: Explanation, pixels: Floats | None) -> bytes:
     picture = _with_outlines(_tinted(photograph, members, factor), members, factor)
     block = framed(place_labels(picture, members, [interaction.strength for interaction in drawn], factor))
     width = inner_width(block.width)
+    notes = lines(set_notes(explanation, len(drawn)), width)
     title = heading(_title(explanation.interactions), explanation, width)
-    return encode(sheet([title, block, set_table(explanation, drawn, members, width)]))
+    return encode(sheet([title, block, set_table(drawn, members, width), notes]))
 
 
 def strongest(interactions: Sequence[Interaction]) -> list[Interaction]:

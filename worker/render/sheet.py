@@ -10,12 +10,13 @@ from PIL import Image, ImageDraw
 from jobs.schemas import Explained, Explanation
 from worker.render.arrays import Picture
 from worker.render.colours import HAIRLINE, INK, MUTED, PAPER
-from worker.render.text import fit, number, write
+from worker.render.text import fit, number, wrap, write
 
 MARGIN = 20
 GAP = 12
 TITLE_SIZE = 18
 TEXT_SIZE = 13
+LINE = 18
 NARROWEST = 480
 DISPLAY_SIDE = 480
 
@@ -70,10 +71,11 @@ def heading(title: str, explanation: Explanation, width: int) -> Block:
 
 
 def lines(texts: Sequence[str], width: int) -> Block:
-    """Muted lines of text, one a row."""
-    block = blank(width, 18 * len(texts))
-    for row, text in enumerate(texts):
-        write(block, (0, 18 * row), fit(text, TEXT_SIZE, width), TEXT_SIZE, MUTED)
+    """Muted text; every string begins a line of its own."""
+    wrapped = [line for text in texts for line in wrap(text, TEXT_SIZE, width)]
+    block = blank(width, LINE * len(wrapped))
+    for row, line in enumerate(wrapped):
+        write(block, (0, LINE * row), fit(line, TEXT_SIZE, width), TEXT_SIZE, MUTED)
     return block
 
 

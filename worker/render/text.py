@@ -60,6 +60,18 @@ def fit(text: str, size: int, room: int) -> str:
     return text[:length].rstrip() + "…"
 
 
+def wrap(text: str, size: int, room: int) -> list[str]:
+    """Break text between words into lines of at most `room` pixels."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if width(drawable(longer), size) <= room or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
 def drawable(text: str) -> str:
     """Put text on one line and mark what the font lacks: `é` stays, CJK becomes boxes (report.html keeps the name)."""
     line = " ".join(unicodedata.normalize("NFC", text).split())
