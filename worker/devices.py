@@ -54,9 +54,10 @@ def set_up(device: torch.device, *, threads: int | None = None) -> None:
     # Some CUDA kernels, such as adaptive pooling's backward, have no deterministic twin: there it is a warning, as
     # refusing the model would be worse than a last digit. On the CPU every operator is deterministic.
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # Nothing here reads what it has not written.
+    # Nothing here reads memory that it has not written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.conv.fp32_precision = "ieee"
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.fp32_precision = "ieee"
 
 

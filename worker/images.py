@@ -87,7 +87,8 @@ def as_seen_by_model(
     mode = _INTERPOLATIONS[preprocessing.interpolation]
     resized = functional.resize(picture, list(size), interpolation=mode, antialias=True)
     # Bicubic weights are negative in places and overshoot; a picture in whole numbers would be clipped, too.
-    return functional.center_crop(resized.clamp(0, 1), list(shape[1:]))
+    cropped: Tensor = functional.center_crop(resized.clamp(0, 1), list(shape[1:]))
+    return cropped
 
 
 def normalise(picture: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -134,7 +135,11 @@ def _sixteen_bits(picture: Image.Image) -> np.ndarray:
 
 
 def _eight_bits(picture: Image.Image) -> np.ndarray:
-    return np.asarray(_on_white(_to_srgb(picture))).astype(np.float32) / 255
+    # Transparency goes first, as a profile describes colours only; white is white in every profile.
+    opaque = picture.mode in ("L", "CMYK") and not picture.has_transparency_data
+    flat = picture if opaque else _on_white(picture)
+    colours = _to_srgb(flat, picture.info.get("icc_profile")).convert("RGB")
+    return np.asarray(colours).astype(np.float32) / 255
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
@@ -145,16 +150,13 @@ def _on_white(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, transparent).convert("RGB")
 
 
-def _to_srgb(picture: Image.Image) -> Image.Image:
-    profile = picture.info.get("icc_profile")
-    if not profile or picture.mode not in ("RGB", "CMYK", "L"):
+def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    if not profile:
         return picture
     # As in a viewer, a profile that is damaged or of another colour model counts for nothing.
     with suppress(ImageCms.PyCMSError, OSError):
-        converted = ImageCms.profileToProfile(
-            picture, ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-        return converted if converted is not None else picture
+        source, target = ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(picture, source, target, outputMode="RGB") or picture
     return picture
 
 

@@ -11,7 +11,7 @@ from jobs.errors import InvalidInput, InvalidParameters
 from jobs.schemas import Job, Manifest, Model
 from jobs.settings import Settings
 from worker.devices import chunk_size
-from worker.images import as_seen_by_model, decode, normalise
+from worker.images import as_seen_by_model, decode, luminance, normalise
 from worker.methods._registry import Report, Subject
 
 _MIB = 2**20
@@ -63,7 +63,9 @@ def load_subject(
 def _pixels(data: bytes, manifest: Manifest, settings: Settings) -> Tensor:
     """Return the picture as the model sees it: `(3, height, width)` in [0, 1], grey for a model of one channel."""
     picture = decode(data, max_pixels=settings.max_pixels)
-    return as_seen_by_model(picture, manifest.input.shape, manifest.preprocessing, max_pixels=settings.max_pixels)
+    shape = manifest.input.shape
+    seen = as_seen_by_model(picture, shape, manifest.preprocessing, max_pixels=settings.max_pixels)
+    return luminance(seen).expand(3, -1, -1) if shape[0] == 1 else seen
 
 
 def _features(data: bytes, manifest: Manifest) -> Tensor:

@@ -128,13 +128,13 @@ def _refuse_foreign_members(path: Path) -> None:
             members = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise UnsupportedModel(f"the file is a damaged or cut off archive: {error}") from error
-    for member in members:
-        if _SCRIPT_MEMBER.fullmatch(member.filename):
-            raise UnsafeModel(f"TorchScript archives hold code and are never read; {_SAVE_AGAIN}")
-        if _EXPORT_MEMBER.fullmatch(member.filename):
-            raise UnsafeModel(f"torch.export archives can run code when read and are refused; {_SAVE_AGAIN}")
-        if not _STATE_DICT_MEMBER.fullmatch(member.filename):
-            raise UnsafeModel(f"expected only the records of a state dict, got {member.filename[:80]!r}; {_SAVE_AGAIN}")
+    names = [member.filename for member in members]
+    if any(_SCRIPT_MEMBER.fullmatch(name) for name in names):
+        raise UnsafeModel(f"TorchScript archives hold code and are never read; {_SAVE_AGAIN}")
+    if any(_EXPORT_MEMBER.fullmatch(name) for name in names):
+        raise UnsafeModel(f"torch.export archives can run code when read and are refused; {_SAVE_AGAIN}")
+    if foreign := [name for name in names if not _STATE_DICT_MEMBER.fullmatch(name)]:
+        raise UnsafeModel(f"expected only the records of a state dict, got {foreign[0][:80]!r}; {_SAVE_AGAIN}")
     # PyTorch stores records uncompressed, so that they can be mapped: a compressed one, or more data than the file
     # has room for, is a bomb.
     stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)

@@ -85,10 +85,11 @@ def activation_bytes(model: nn.Module, sample: Tensor) -> int:
 
 def _cuda_peak(model: nn.Module, sample: Tensor) -> int:
     torch.cuda.synchronize(sample.device)
-    before = torch.cuda.memory_allocated(sample.device)
+    before: int = torch.cuda.memory_allocated(sample.device)
     torch.cuda.reset_peak_memory_stats(sample.device)
     _gradient(model, sample)
-    return int(torch.cuda.max_memory_allocated(sample.device)) - int(before)
+    peak: int = torch.cuda.max_memory_allocated(sample.device)
+    return peak - before
 
 
 def _probe(model: nn.Module, manifest: Manifest) -> Tensor:
@@ -123,9 +124,10 @@ def _check_classes(manifest: Manifest, outputs: int) -> None:
         )
 
 
-def _forward(model: nn.Module, probe: Tensor) -> Any:
+def _forward(model: nn.Module, probe: Tensor) -> Tensor:
     with torch.no_grad():
-        return model(probe)
+        outputs: Tensor = model(probe)
+        return outputs
 
 
 def _gradient(model: nn.Module, probe: Tensor) -> Tensor:

@@ -1,0 +1,170 @@
+"""From a file to a module that computes: whatever fits the architecture, and nothing else."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from jobs.errors import UnsupportedModel
+from jobs.schemas import Manifest
+from worker.images import as_seen_by_model, decode, normalise
+from worker.models import inspect_upload, load
+
+CPU = torch.device("cpu")
+
+# Half precision keeps 11 bits of a weight; a few layers add up a few of such roundings.
+HALF_PRECISION = {"rtol": 2e-2, "atol": 2e-2}
+
+
+def manifest(name="mobilenet_v2", shape=(3, 32, 32), classes=None, **arguments):
+    architecture = {"family": "torchvision", "name": name, "arguments": arguments}
+    return Manifest.model_validate({"architecture": architecture, "input": {"shape": shape}, "classes": classes})
+
+
+MLP = Manifest.model_validate(
+    {
+        "architecture": {
+            "family": "sequential",
+            "layers": [{"type": "linear", "outputs": 4}, {"type": "relu"}, {"type": "linear", "outputs": 2}],
+        },
+        "input": {"kind": "features", "shape": [3]},
+    }
+)
+
+
+@pytest.fixture
+def mlp():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+
+
+@pytest.fixture(scope="module")
+def ten_classes():
+    torch.manual_seed(0)
+    return torchvision.models.mobilenet_v2(num_classes=10).eval()
+
+
+@pytest.fixture
+def saved(tmp_path):
+    def save(state):
+        torch.save(state, tmp_path / "upload")
+        return tmp_path / "upload"
+
+    return save
+
+
+def test_a_loaded_model_computes_what_the_uploaded_one_did(ten_classes, saved):
+    weights, inspection = inspect_upload(manifest(), saved(ten_classes.state_dict()), device=CPU)
+    loaded = load(manifest(), weights, device=CPU)
+    x = torch.randn(2, 3, 32, 32)
+
+    torch.testing.assert_close(loaded(x), ten_classes(x), rtol=0, atol=0)
+    assert not loaded.training
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    assert inspection.outputs == 10
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_models_with_auxiliary_heads_give_a_plain_tensor(name, saved):
+    original = torchvision.models.get_model(name, init_weights=False, num_classes=3).eval()
+    loaded = load(manifest(name, (3, 96, 96)), saved(original.state_dict()), device=CPU)
+    x = torch.randn(1, 3, 96, 96)
+
+    torch.testing.assert_close(loaded(x), original(x), rtol=0, atol=0)
+
+
+def test_a_described_mlp_is_loaded(mlp, saved):
+    weights, inspection = inspect_upload(MLP, saved(mlp.state_dict()), device=CPU)
+    x = torch.randn(5, 3)
+
+    torch.testing.assert_close(load(MLP, weights, device=CPU)(x), mlp(x), rtol=0, atol=0)
+    assert inspection.parameters == 26
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_other_precision_become_float32(mlp, saved, dtype):
+    weights, _ = inspect_upload(MLP, saved({k: v.to(dtype) for k, v in mlp.state_dict().items()}), device=CPU)
+    loaded = load(MLP, weights, device=CPU)
+    x = torch.randn(5, 3)
+
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+    torch.testing.assert_close(loaded(x), mlp(x), **HALF_PRECISION)
+
+
+def test_counters_of_batch_norm_may_be_missing(ten_classes, saved):
+    old = {key: tensor for key, tensor in ten_classes.state_dict().items() if not key.endswith("num_batches_tracked")}
+    x = torch.randn(1, 3, 32, 32)
+
+    weights, _ = inspect_upload(manifest(), saved(old), device=CPU)
+
+    torch.testing.assert_close(load(manifest(), weights, device=CPU)(x), ten_classes(x), rtol=0, atol=0)
+
+
+def without(state, *keys):
+    return {key: tensor for key, tensor in state.items() if key not in keys}
+
+
+def test_keys_and_shapes_that_do_not_fit_are_named(mlp, saved):
+    state = mlp.state_dict()
+    cases = {
+        "missing: 2.bias": without(state, "2.bias"),
+        "unexpected: extra": state | {"extra": torch.zeros(1)},
+        r"of another shape: 0.weight \(expected \[4, 3\], got \[4, 5\]\)": state | {"0.weight": torch.zeros(4, 5)},
+        r"of another kind: 0.bias \(expected torch.float32, got torch.int64\)": state | {"0.bias": torch.arange(4)},
+    }
+
+    for message, changed in cases.items():
+        with pytest.raises(UnsupportedModel, match=message):
+            load(MLP, saved(changed), device=CPU)
+
+
+def test_only_the_first_of_many_misfits_are_named(saved):
+    with pytest.raises(UnsupportedModel, match=r"missing: conv1.weight, bn1.weight, bn1.bias and \d+ more"):
+        load(manifest("resnet18"), saved({"x": torch.zeros(1)}), device=CPU)
+
+
+def test_a_wrong_number_of_classes_is_told_with_the_right_one(ten_classes, saved):
+    with pytest.raises(UnsupportedModel, match="head has 10 classes: set num_classes"):
+        load(manifest(num_classes=1000), saved(ten_classes.state_dict()), device=CPU)
+
+
+def test_another_misfit_is_not_blamed_on_the_number_of_classes(ten_classes, saved):
+    with pytest.raises(UnsupportedModel, match=r"(?s)^(?!.*set num_classes).*$"):
+        load(manifest(num_classes=1000, width_mult=0.5), saved(ten_classes.state_dict()), device=CPU)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(mlp, saved, value):
+    state = mlp.state_dict()
+    state["2.weight"][1, 2] = value
+
+    with pytest.raises(UnsupportedModel, match=r"'2.weight' hold 1 value\(s\) that are NaN or infinite"):
+        inspect_upload(MLP, saved(state), device=CPU)
+
+
+def test_weights_that_overflow_float32_are_refused(mlp, saved):
+    state = {key: tensor.double() for key, tensor in mlp.state_dict().items()}
+    state["0.bias"][0] = 1e300
+
+    with pytest.raises(UnsupportedModel, match=r"'0.bias' hold 1 value"):
+        inspect_upload(MLP, saved(state), device=CPU)
+
+
+def test_the_real_mobilenet_is_right_on_the_real_photographs(assets):
+    """The photographs were chosen because the model is right on them: an end-to-end check of keys and preprocessing."""
+    labels = json.loads((assets / "images/imagenet/labels.json").read_text())
+    real = Manifest.model_validate(
+        {"architecture": "mobilenet_v2", "preprocessing": {"resize": 256, "mean": [0.5] * 3, "std": [0.5] * 3}}
+    )
+    model = load(real, assets / "weights/imagenet_mobilenet_v2.safetensors", device=CPU)
+
+    predicted = {}
+    for name in labels:
+        picture = decode((assets / "images/imagenet" / name).read_bytes(), max_pixels=25_000_000)
+        seen = as_seen_by_model(picture, real.input.shape, real.preprocessing, max_pixels=25_000_000)
+        predicted[name] = model(normalise(seen, real.preprocessing)[None]).argmax().item()
+
+    assert predicted == {name: label["index"] for name, label in labels.items()}
