@@ -125,7 +125,7 @@ def _k_sii(larger: int, size: int, order: int) -> Fraction:
         comb(larger - size, more) * bernoulli(more) * _sii(larger, size + more, order)
         for more in range(min(order, larger) - size + 1)
     ]
-    return sum(shares, Fraction(0))
+    return sum(shares, start=Fraction(0))
 
 
 def _stii(larger: int, size: int, order: int) -> Fraction:
@@ -139,12 +139,11 @@ def _fsii(larger: int, size: int, order: int) -> Fraction:
     """Fit a game of `order` under the Shapley kernel: larger dividends are shared out with alternating signs."""
     if larger <= order:
         return Fraction(int(larger == size))
-    sign = (-1) ** (order - size)
     share = Fraction(
         comb(order, size) * comb(larger - 1, order) * size,
         comb(larger + order - 1, order + size) * (order + size),
     )
-    return sign * share
+    return -share if (order - size) % 2 else share
 
 
 WEIGHTS: dict[Index, Weight] = {

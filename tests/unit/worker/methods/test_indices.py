@@ -67,7 +67,7 @@ def shapiq_values(computer, index, order):
     from shapiq.game_theory.moebius_converter import MoebiusConverter
 
     if index == "FSII":
-        return MoebiusConverter(computer("Moebius", computer.n))("FSII", order)
+        return MoebiusConverter(computer("Moebius", computer.n_players))("FSII", order)
     return computer(index, order=1 if index in ("SV", "BV") else order)
 
 
