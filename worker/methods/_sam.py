@@ -87,7 +87,7 @@ def _trusted(logits: Tensor, quality: Tensor, *, least_quality: float, least_sta
     """Return the masks, and their quality, that the model trusts and that do not hang on the cut-off."""
     core = (logits > STABILITY_OFFSET).sum(dim=(1, 2))
     reach = (logits > -STABILITY_OFFSET).sum(dim=(1, 2))
-    kept = (quality > least_quality) & (core > least_stability * reach)
+    kept = (quality > least_quality) & (core >= least_stability * reach)
     binary = logits > 0
     kept &= binary.any(dim=(1, 2))
     return binary[kept], quality[kept]
@@ -96,7 +96,9 @@ def _trusted(logits: Tensor, quality: Tensor, *, least_quality: float, least_sta
 def _distinct(binary: Tensor, quality: Tensor) -> Tensor:
     if len(binary) == 0:
         return binary
-    return binary[nms(masks_to_boxes(binary), quality, DUPLICATE_IOU)]
+    boxes = masks_to_boxes(binary)
+    boxes[:, 2:] += 1  # the far side of the last pixel: a mask one pixel wide has an area too
+    return binary[nms(boxes, quality, DUPLICATE_IOU)]
 
 
 def _tidied(binary: NDArray[np.bool_], *, least_area: int) -> NDArray[np.bool_]:
