@@ -14,6 +14,7 @@ from io import BytesIO
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
@@ -21,6 +22,8 @@ from torchvision.transforms.v2 import functional
 
 from jobs.errors import InputTooLarge, InvalidInput
 from jobs.schemas import Preprocessing
+
+Values = NDArray[np.float32]
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MIN_SIDE = 2
@@ -53,13 +56,11 @@ def decode(data: bytes, *, max_pixels: int) -> Tensor:
         InputTooLarge: It has more than `max_pixels`; known from its header, before anything is decoded.
         InvalidInput: It is another kind of file, damaged, cut off, animated, or less than two pixels high or wide.
     """
-    picture = _open(data, max_pixels)
-    try:
-        picture.load()
-        upright = ImageOps.exif_transpose(picture)
-        values = _sixteen_bits(upright) if upright.mode.startswith("I;16") else _eight_bits(upright)
-    except _DAMAGE as error:
-        raise InvalidInput(f"the picture is damaged or cut off: {error}") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        # Like a viewer: without a readable orientation, a photograph is shown as it is stored.
+        warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)
+        values = _values(_open(data, max_pixels))
     return torch.from_numpy(values).permute(2, 0, 1).contiguous()
 
 
@@ -106,9 +107,7 @@ def luminance(picture: Tensor) -> Tensor:
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(BytesIO(data), formats=FORMATS)
+        picture = Image.open(BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise InputTooLarge(f"expected a picture of at most {max_pixels} pixels: {error}") from error
     except _DAMAGE as error:
@@ -129,17 +128,29 @@ def _check(picture: Image.Image, max_pixels: int) -> None:
         raise InvalidInput("expected a still picture, got an animation; send one of its frames")
 
 
-def _sixteen_bits(picture: Image.Image) -> np.ndarray:
-    grey = np.asarray(picture).astype(np.float32) / 65535
+def _values(picture: Image.Image) -> Values:
+    """Return `(height, width, 3)` in [0, 1]."""
+    try:
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+        return _sixteen_bits(upright) if upright.mode.startswith("I;16") else _eight_bits(upright)
+    except _DAMAGE as error:
+        raise InvalidInput(f"the picture is damaged or cut off: {error}") from error
+
+
+def _sixteen_bits(picture: Image.Image) -> Values:
+    levels = np.asarray(picture)
+    grey = levels.astype(np.float32) / np.float32(65535)
+    grey[levels == picture.info.get("transparency")] = 1
     return np.repeat(grey[:, :, None], 3, axis=2)
 
 
-def _eight_bits(picture: Image.Image) -> np.ndarray:
+def _eight_bits(picture: Image.Image) -> Values:
     # Transparency goes first, as a profile describes colours only; white is white in every profile.
     opaque = picture.mode in ("L", "CMYK") and not picture.has_transparency_data
     flat = picture if opaque else _on_white(picture)
     colours = _to_srgb(flat, picture.info.get("icc_profile")).convert("RGB")
-    return np.asarray(colours).astype(np.float32) / 255
+    return np.asarray(colours).astype(np.float32) / np.float32(255)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
