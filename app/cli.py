@@ -114,7 +114,7 @@ def serve(options: argparse.Namespace) -> int:
     with _listen(settings) as listening:
         host, port = commands.reachable(settings.host), listening.getsockname()[1]
         address = commands.url(host, port)
-        print(f"Interplay {CODE_VERSION} starts on {address}, data in {settings.data_dir.resolve()}", flush=True)
+        print(f"Interplay {CODE_VERSION} starts on {address} (data in {settings.data_dir.resolve()})", flush=True)
         Thread(target=_announce, args=(host, port, address), daemon=True).start()
         Supervisor(_children(settings, listening.fileno()), os.environ).run()
     return 0
