@@ -56,6 +56,17 @@ def add_or_delete(store: JobStore, model: Model, number: int) -> object:
     return store.delete_model(model.id, "a") if number else store.add(a_job(model))
 
 
+def use_and_purge(store: JobStore, artifacts: ArtifactStore, model: Model, data: bytes) -> None:
+    sha256 = artifacts.put(data)
+    job = store.add(a_job(model, input=InputReference(kind="image", sha256=sha256, size_bytes=len(data))))
+    if not artifacts.exists(sha256):
+        artifacts.put(data)
+    time.sleep(0.001)
+    assert artifacts.exists(sha256)
+    store.cancel(job.id, model.tenant)
+    store.purge(job.id, model.tenant)
+
+
 def add_many(store: JobStore, model: Model) -> None:
     for _ in range(1000):
         store.add(a_job(model, tags=("x",)))
@@ -132,16 +143,11 @@ def test_bytes_of_a_committed_row_are_never_lost(store: JobStore, model: Model, 
 
     with ThreadPoolExecutor(1) as threads:
         discarding = threads.submit(discard_often)
-        for _ in range(100):
-            artifacts.put(b"shared")
-            job = store.add(a_job(model, input=InputReference(kind="image", sha256=sha256, size_bytes=6)))
-            if not artifacts.exists(sha256):
-                artifacts.put(b"shared")
-            time.sleep(0.001)
-            assert artifacts.exists(sha256)
-            store.cancel(job.id, "a")
-            store.purge(job.id, "a")
-        stop.set()
+        try:
+            for _ in range(100):
+                use_and_purge(store, artifacts, model, b"shared")
+        finally:
+            stop.set()
         discarding.result()
 
 
