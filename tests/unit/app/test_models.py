@@ -1,0 +1,295 @@
+"""Uploading, listing and deleting models, as a client sees it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+
+import pytest
+
+from jobs.errors import NotFound, OutOfMemory, UnsupportedModel
+from jobs.schemas import Capability, JobKind, ModelStatus
+from tests.unit.app.service import (
+    INSPECTION,
+    features_manifest,
+    image_manifest,
+    inspect,
+    kept,
+    refuse,
+    safetensors,
+    spooled,
+    upload,
+)
+
+
+def when_rung(queue, act) -> threading.Thread:
+    """Call `act` with the model's id as soon as an inspection is rung for."""
+
+    def wait() -> None:
+        while not queue.rung:
+            time.sleep(0.002)
+        act(queue.rung[0].model_id)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def test_an_upload_is_kept_recorded_and_inspected(client, here, queue):
+    answer = upload(client)
+
+    sha256 = hashlib.sha256(safetensors()).hexdigest()
+    document = answer.json()
+    assert answer.status_code == 201
+    assert answer.headers["location"] == f"/v1/models/{document['id']}"
+    assert answer.headers["etag"] == f'"{sha256}"'
+    assert document["status"] == "inspecting"
+    assert "retry-after" in answer.headers
+    assert here.artifacts.get(sha256) == safetensors()
+    assert [(job.kind, job.model_id) for job in queue.rung] == [(JobKind.INSPECTION, document["id"])]
+
+
+def test_an_upload_waits_for_its_inspection(client, here, queue):
+    thread = when_rung(queue, lambda model_id: inspect(here, model_id))
+
+    answer = upload(client, prefer="wait=5")
+
+    thread.join()
+    assert answer.status_code == 201
+    assert answer.json()["status"] == "ready"
+    assert answer.headers["preference-applied"] == "wait=5"
+    assert "retry-after" not in answer.headers
+
+
+@pytest.mark.parametrize("error", [UnsupportedModel("no: roi_align has no derivative"), OutOfMemory("too big")])
+def test_a_model_that_inspection_refuses_is_refused_and_leaves_nothing(client, here, queue, settings, error):
+    thread = when_rung(queue, lambda model_id: refuse(here, model_id, error))
+
+    answer = upload(client, prefer="wait=5")
+
+    thread.join()
+    assert answer.status_code == 422
+    assert answer.json()["code"] == error.code
+    assert answer.json()["detail"] == error.detail
+    assert client.get("/v1/models").json()["items"] == []
+    assert kept(settings) == []
+
+
+def test_a_model_that_is_refused_when_nobody_waits_says_why_and_can_be_uploaded_again(client, here):
+    model_id = upload(client).json()["id"]
+    refuse(here, model_id, UnsupportedModel("no"))
+
+    document = client.get(f"/v1/models/{model_id}").json()
+    again = upload(client)
+
+    assert document["status"] == "failed"
+    assert document["error"]["detail"] == "no"
+    assert again.status_code == 201
+    assert again.json()["id"] != model_id
+
+
+def test_the_same_bytes_and_manifest_are_the_same_model(client, queue):
+    first, second = upload(client), upload(client)
+
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json()["id"] == second.json()["id"]
+    assert len(queue.rung) == 1
+
+
+def test_the_same_bytes_with_another_manifest_are_another_model(client):
+    first, second = upload(client), upload(client, image_manifest(name="other"))
+
+    assert first.json()["id"] != second.json()["id"]
+
+
+def test_a_repeated_upload_with_its_key_gets_the_same_model(client, here):
+    first = upload(client, **{"Idempotency-Key": "k"})
+    second = upload(client, **{"Idempotency-Key": "k"})
+    other = upload(client, image_manifest(name="other"), **{"Idempotency-Key": "k"})
+
+    assert first.json()["id"] == second.json()["id"]
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-mismatch")
+
+
+def test_a_ready_model_says_which_methods_can_explain_it_and_why_not(client, here):
+    model_id = upload(client, features_manifest()).json()["id"]
+    obstacle = {Capability.GRADIENT: "aten::sign has no derivative"}
+    found = INSPECTION.model_copy(update={"capabilities": (Capability.FORWARD,), "obstacles": obstacle})
+    inspect(here, model_id, found)
+
+    methods = client.get(f"/v1/models/{model_id}").json()["methods"]
+
+    assert methods["gradient"] == {"supported": False, "reason": "aten::sign has no derivative"}
+    assert not methods["h-sets"]["supported"]
+    assert "image" in methods["h-sets"]["reason"]
+
+
+def test_a_long_poll_on_a_model_returns_when_it_is_ready(client, here, queue):
+    model_id = upload(client).json()["id"]
+    thread = when_rung(queue, lambda found: inspect(here, found))
+
+    document = client.get(f"/v1/models/{model_id}?wait=5").json()
+
+    thread.join()
+    assert document["status"] == "ready"
+
+
+def test_models_are_listed_newest_first_in_pages(client):
+    ids = [upload(client, image_manifest(name=f"m{i}")).json()["id"] for i in range(3)]
+
+    first = client.get("/v1/models?limit=2")
+    rest = client.get(first.json()["next"])
+
+    assert [item["id"] for item in first.json()["items"]] == ids[:0:-1]
+    assert [item["id"] for item in rest.json()["items"]] == ids[:1]
+    assert first.headers["link"] == f'<{first.json()["next"]}>; rel="next"'
+    assert rest.json()["next"] is None
+
+
+def test_a_deleted_model_is_gone_with_its_bytes(client, here, model_id, settings):
+    answer = client.delete(f"/v1/models/{model_id}")
+
+    assert answer.status_code == 204
+    assert client.get(f"/v1/models/{model_id}").status_code == 404
+    assert kept(settings) == []
+
+
+def test_a_model_in_use_is_not_deleted(client, here, explain, model_id):
+    explain()
+
+    answer = client.delete(f"/v1/models/{model_id}")
+
+    assert answer.status_code == 409
+    assert here.store.model(model_id, "local").status is ModelStatus.READY
+
+
+def test_an_unknown_architecture_is_answered_with_close_names(client, settings):
+    answer = upload(client, {"architecture": "resnet-18"})
+
+    assert answer.status_code == 422
+    assert "did you mean resnet18" in answer.json()["detail"]
+    assert answer.json()["errors"][0]["pointer"] == "/architecture"
+    assert kept(settings) == spooled(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("manifest", "pointer"),
+    [
+        ("{", None),
+        ("[]", ""),
+        ('{"architecture": "resnet18", "extra": 1}', "/extra"),
+        ("{}", "/architecture"),
+        ('{"architecture": 3}', "/architecture"),
+        ('{"architecture": {"family": "resnet"}}', "/architecture"),
+        ('{"architecture": {"family": "sequential", "layers": []}}', "/architecture/layers"),
+        ('{"architecture": {"family": "sequential", "layers": [{"type": "lstm"}]}}', "/architecture/layers/0/type"),
+        ('{"architecture": {"family": "torchvision"}}', "/architecture/name"),
+        ('{"architecture": "resnet18", "input": {"shape": [3, 0, 5]}}', "/input/shape/1"),
+        ('{"architecture": "resnet18", "preprocessing": {"std": [0, 1, 1]}}', "/preprocessing"),
+        ('{"architecture": "resnet18", "preprocessing": {"mean": [NaN, 1, 1]}}', None),
+        (b"\xff\xfe".decode("latin-1"), None),
+    ],
+)
+def test_a_manifest_at_fault_is_refused_with_a_pointer(client, settings, manifest, pointer):
+    answer = upload(client, manifest)
+
+    assert answer.status_code == 422
+    pointers = [fault["pointer"] for fault in answer.json()["errors"]]
+    assert pointers[:1] == ([] if pointer is None else [pointer])
+    assert kept(settings) == spooled(settings) == []
+
+
+def test_a_hostile_artifact_leaves_nothing_behind(client, settings, queue):
+    answer = upload(client, artifact=b"\x80\x02cposix\nsystem\n.")
+
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "unsafe-model"
+    assert kept(settings) == spooled(settings) == queue.rung == []
+
+
+def test_an_artifact_beyond_the_cap_is_refused_while_it_arrives(client, settings):
+    answer = upload(client, artifact=safetensors(300_000))
+
+    assert answer.status_code == 413
+    assert kept(settings) == spooled(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"manifest": (None, "{}")}, "artifact"),
+        ({"artifact": ("m", b"x")}, "manifest"),
+        ({"artifact": ("m", b"x"), "manifest": (None, "{}"), "evil": (None, "x")}, "evil"),
+        ([("artifact", ("m", b"x")), ("artifact", ("m", b"x")), ("manifest", (None, "{}"))], "twice"),
+    ],
+)
+def test_parts_that_are_missing_unknown_or_twice_there_are_named(client, settings, files, said):
+    answer = client.post("/v1/models", files=files)
+
+    assert answer.status_code == 422
+    assert said in answer.json()["detail"]
+    assert spooled(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b""),
+        ("multipart/form-data; boundary=", b"x"),
+        ("multipart/form-data; boundary=b", b""),
+        ("multipart/form-data; boundary=b", b"no boundary in here"),
+        ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="artifact"\r\n\r\nabc'),
+        ("multipart/form-data; boundary=b", b"--b\r\n" + b"X: y\r\n" * 100),
+        ("multipart/form-data; boundary=b", b"--b\r\nX: " + b"y" * 10_000),
+        ("multipart/form-data; boundary=b", b"--b\r\n\r\nno name\r\n--b--\r\n"),
+        (f"multipart/form-data; boundary={'b' * 300}", b"x"),
+    ],
+)
+def test_a_malformed_multipart_body_is_refused(client, settings, content_type, body):
+    answer = client.post("/v1/models", content=body, headers={"Content-Type": content_type})
+
+    assert answer.status_code == 422
+    assert spooled(settings) == []
+
+
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "/etc/passwd", "..\\x", "a\x00b", "x" * 3000])
+def test_a_file_name_is_never_a_path(client, settings, tmp_path, name):
+    before = set(tmp_path.rglob("*"))
+
+    answer = client.post(
+        "/v1/models",
+        files={"artifact": (name, safetensors()), "manifest": (None, json.dumps(image_manifest()))},
+        headers={"Prefer": "wait=0"},
+    )
+
+    assert answer.status_code in (201, 422)
+    written = {path for path in set(tmp_path.rglob("*")) - before if path.is_file()}
+    assert all(settings.data_dir in path.parents for path in written)
+
+
+def test_an_abandoned_spool_is_emptied_by_the_next_start(settings, queue):
+    import os
+
+    from starlette.testclient import TestClient
+
+    from app.main import ABANDONED_SECONDS, create_app
+
+    folder = settings.data_dir / "spool"
+    folder.mkdir(parents=True)
+    for name, age in (("old", ABANDONED_SECONDS + 60), ("new", 60.0)):
+        (folder / name).write_bytes(b"x")
+        os.utime(folder / name, (time.time() - age,) * 2)
+
+    with TestClient(create_app(settings, queue=queue)):
+        assert [path.name for path in spooled(settings)] == ["new"]
+
+
+def test_an_upload_whose_model_is_removed_meanwhile_says_so(client, here, queue, monkeypatch):
+    def gone(*_: object) -> None:
+        raise NotFound("gone")
+
+    monkeypatch.setattr(here.store, "model", gone)
+
+    assert upload(client, prefer="wait=5").status_code == 409
