@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.service import PATIENCE_SECONDS, SLOW, Service, alive, descendants, running, wait_for
+from tests.e2e.service import PATIENCE_SECONDS, SLOW, alive, descendants, running, wait_for
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -101,16 +100,3 @@ def test_health_tells_of_gateway_and_worker(tmp_path: Path) -> None:
         assert wait_for(lambda: run("health", "--worker", "--data-dir", folder).returncode == 0)
 
     assert run("health", "--port", port, "--data-dir", folder).returncode == 1
-
-
-@linux
-def test_a_child_that_cannot_start_is_tried_more_and_more_slowly(tmp_path: Path) -> None:
-    service = Service(tmp_path, INTERPLAY_DATABASE_URL="sqlite:////nowhere/jobs.db")
-    try:
-        wait_for(lambda: service.log.read_text().count('"child_ended"') >= 3)
-        log = service.log.read_text()
-        assert '"restart_in_seconds": 0.1' in log
-        assert '"restart_in_seconds": 0.3' in log
-    finally:
-        service.process.send_signal(signal.SIGINT)
-        assert service.ended() == 0

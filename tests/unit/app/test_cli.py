@@ -28,4 +28,4 @@ def test_no_command_at_all_is_misuse(capsys: pytest.CaptureFixture[str]) -> None
         main([])
 
     assert left.value.code == 2
-    assert "serve" in capsys.readouterr().err
+    assert "COMMAND" in capsys.readouterr().err
