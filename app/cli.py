@@ -132,7 +132,11 @@ def gateway(options: argparse.Namespace) -> int:
     settings = _settings(options)
     listening = _listen(settings) if options.fd is None else socket.socket(fileno=options.fd)
     config = uvicorn.Config(
-        "app.asgi:app", log_config=None, access_log=False, timeout_graceful_shutdown=commands.GATEWAY_STOP_SECONDS
+        "app.asgi:app",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=commands.GATEWAY_STOP_SECONDS,
+        timeout_keep_alive=commands.KEEP_ALIVE_SECONDS,
     )
     server = uvicorn.Server(config)
     server.run(sockets=[listening])

@@ -9,6 +9,9 @@ from jobs.queue import QUEUES
 from jobs.settings import Settings
 
 BACKLOG = 512
+KEEP_ALIVE_SECONDS = 75
+"""Longer than callers pause between two polls: one that reuses a connection just as it is closed sees an error."""
+
 GATEWAY_STOP_SECONDS = 5
 """What open replies, long polls among them, may still take when the gateway is told to stop."""
 
