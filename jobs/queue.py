@@ -21,7 +21,7 @@ TASK = "interplay.run"
 EXCHANGE = "interplay"
 QUEUES = ("interactive", "batch")
 
-POLLING_INTERVAL_SECONDS = 0.02
+POLLING_INTERVAL_SECONDS = 0.01
 CONNECT_TIMEOUT_SECONDS = 2.0
 
 _IMPATIENT = {"socket_timeout": CONNECT_TIMEOUT_SECONDS, "retry_on_timeout": False}

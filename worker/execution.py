@@ -6,6 +6,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -33,6 +34,9 @@ MEDIA_TYPES = {
     ".npz": "application/octet-stream",
     ".npy": "application/octet-stream",
 }
+
+MOST_FILES = 8
+"""As many as a result usually has."""
 
 
 class Stopwatch:
@@ -68,6 +72,8 @@ class Execution:
         self._models = ModelCache(settings.model_cache_mib * 2**20)
         self._methods = methods()
         self._versions = devices.versions()
+        # Each file is synced to disk; at once, they wait for the disk together and not one after the other.
+        self._writers = ThreadPoolExecutor(MOST_FILES, thread_name_prefix="write")
 
     def __call__(self, job: Job, model: Model, report: Report) -> Outcome:
         """Compute one job and store its files.
@@ -105,7 +111,7 @@ class Execution:
             provenance = self._provenance(job, model, subject)
             files = _files(explanation, provenance, subject, watch.seconds)
         with watch.stage("store"):
-            artifacts = tuple(self._put(name, data) for name, data in files.items())
+            artifacts = tuple(self._writers.map(self._put, files.keys(), files.values()))
         return Finished(
             artifacts=artifacts, timings=watch.seconds, cost=explanation.cost, device=devices.describe(self._device)
         )
