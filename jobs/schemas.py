@@ -294,7 +294,8 @@ class Job(Frozen):
     retry_of: str | None = None
     cached: bool = False
 
-    attempt: int = 0
+    attempt: int = Field(0, description="Number of the latest attempt; no two attempts of a job have the same.")
+    excused: int = Field(0, description="Attempts that were given back and do not count against the job.")
     cancel_requested: bool = False
     progress: Progress = Progress()
     created_at: float

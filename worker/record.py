@@ -89,7 +89,7 @@ class Recorder:
         log.error("runner_died", cause=ending.cause, attempt=job.attempt)
         if self._has_attempts_left(job):
             return self._release(job, ring=True)
-        detail = f"The runner died in each of {job.attempt} attempt(s). {ending.cause}"
+        detail = f"The runner died in each of {job.attempt - job.excused} attempt(s). {ending.cause}"
         return self._fail(job, RunnerCrashed(detail).problem())
 
     def _fail(self, job: Job, problem: Problem) -> bool:
@@ -109,7 +109,7 @@ class Recorder:
             log.warning("ring_failed", detail=error.detail)
 
     def _has_attempts_left(self, job: Job) -> bool:
-        return job.attempt < self.settings.max_attempts
+        return job.attempt - job.excused < self.settings.max_attempts
 
     @property
     def _retention(self) -> float:

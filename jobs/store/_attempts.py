@@ -25,6 +25,10 @@ PUT_BACK = {
 }
 
 
+attempts_made = jobs.c.attempt - jobs.c.excused
+"""Attempts that count; the number of an attempt that does not is not given again, for its runner might still write."""
+
+
 @dataclass(frozen=True)
 class Beat:
     """The answer to a heartbeat: `alive` False tells the runner that the attempt is over and nobody waits for it."""
@@ -48,7 +52,7 @@ class Attempts:
         now = self._clock()
         deserted = (jobs.c.status == Status.RUNNING) & (jobs.c.lease_until < now) & ~jobs.c.cancel_requested
         free = or_(jobs.c.status == Status.QUEUED, deserted)
-        in_time = (jobs.c.deadline_at > now) & (jobs.c.attempt < max_attempts)
+        in_time = (jobs.c.deadline_at > now) & (attempts_made < max_attempts)
         taken = {
             **PUT_BACK,
             "status": Status.RUNNING,
@@ -117,16 +121,19 @@ class Attempts:
     def release(self, job_id: str, attempt: int, *, counts: bool = True) -> bool:
         """Put the job back, because the worker shuts down or its runner died.
 
-        Ring for it, or leave that to the reaper. False: the attempt is over already, and nothing was written.
+        A job that was to stop is canceled instead. Ring for the other, or leave that to the reaper.
+        False: the attempt is over already, and nothing was written.
 
         Args:
-            counts: Whether the attempt is one of the few that a job has. It may be given back only by a worker whose
-                runner has ended, for the next attempt gets the same number.
+            counts: Whether the attempt is one of the few that a job has.
         """
-        values = {**PUT_BACK, "rung_at": self._clock(), "attempt": attempt if counts else attempt - 1}
-        released = update(jobs).where(_running(job_id, attempt)).values(**values)
+        now = self._clock()
+        running = _running(job_id, attempt)
+        values = {**PUT_BACK, "rung_at": now, "excused": jobs.c.excused + (0 if counts else 1)}
         with self._database.write() as connection:
-            return connection.execute(released).rowcount > 0
+            if end(connection, running & jobs.c.cancel_requested, Status.CANCELED, now=now):
+                return True
+            return connection.execute(update(jobs).where(running).values(**values)).rowcount > 0
 
 
 def _running(job_id: str, attempt: int) -> ColumnElement[bool]:

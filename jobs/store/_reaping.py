@@ -10,7 +10,7 @@ from sqlalchemy import Connection, case, select, update
 from jobs.errors import DeadlineExceeded, RunnerCrashed
 from jobs.schemas import Job, Status
 from jobs.store import _idempotency, _rows
-from jobs.store._attempts import PUT_BACK
+from jobs.store._attempts import PUT_BACK, attempts_made
 from jobs.store._database import Database
 from jobs.store._ending import end
 from jobs.store._tables import jobs
@@ -83,7 +83,7 @@ def _judge_deserted(connection: Connection, *, now: float, max_attempts: int) ->
     end(connection, deserted & jobs.c.cancel_requested, Status.CANCELED, now=now)
     crashed = RunnerCrashed(f"The process that computed the job died, in each of {max_attempts} attempts.").problem()
     # A released job is queued; after its last attempt it would wait there for ever.
-    used_up = (deserted | (jobs.c.status == Status.QUEUED)) & (jobs.c.attempt >= max_attempts)
+    used_up = (deserted | (jobs.c.status == Status.QUEUED)) & (attempts_made >= max_attempts)
     failed = end(connection, used_up, Status.FAILED, now=now, problem=crashed)
     # As if the bell had last rung long ago: it rings for them in this round.
     put_back = update(jobs).where(deserted).values(**PUT_BACK, rung_at=0.0)

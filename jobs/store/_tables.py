@@ -32,6 +32,7 @@ jobs = Table(
     Column("retry_of", ID),
     Column("cached", Boolean, nullable=False),
     Column("attempt", Integer, nullable=False),
+    Column("excused", Integer, nullable=False),
     Column("cancel_requested", Boolean, nullable=False),
     Column("progress", DOCUMENT, nullable=False),
     Column("created_at", Double, nullable=False),

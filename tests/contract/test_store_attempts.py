@@ -148,6 +148,26 @@ def test_a_released_job_is_queued_and_keeps_its_count(store: JobStore, job: Job)
     assert (queued.started_at, queued.lease_until) == (None, None)
 
 
+def test_a_released_job_that_was_to_stop_is_canceled(store: JobStore, job: Job):
+    claim(store, job)
+    store.cancel(job.id, "a")
+
+    assert store.release(job.id, 1)
+
+    assert store.job(job.id, "a").status is Status.CANCELED
+    assert claim(store, job) is None
+
+
+def test_an_excused_attempt_does_not_count_and_its_number_is_not_given_again(store: JobStore, job: Job):
+    for attempt in range(1, 2 * MAX_ATTEMPTS + 1):
+        claimed = claim(store, job)
+        assert claimed is not None
+        assert (claimed.attempt, claimed.excused) == (attempt, attempt - 1)
+        assert store.release(job.id, attempt, counts=False)
+
+    assert not succeed(store, job, 1)
+
+
 def test_a_late_runner_changes_nothing(store: JobStore, job: Job):
     claim(store, job)
     store.release(job.id, 1)
