@@ -9,7 +9,7 @@ from jobs.errors import NumericalError
 from jobs.schemas import Target
 from tests.networks import frozen, linear_model, small_cnn, small_vit, subject
 from tests.reference import h_sets as reference
-from worker.methods.h_sets.convolution import FrozenConvolutions
+from worker.methods.h_sets.frozen import FrozenWeights
 from worker.methods.h_sets.rows import hessian_rows
 from worker.models.surgery import twice_differentiable
 
@@ -74,13 +74,33 @@ def test_rows_hold_for_depthwise_convolutions():
     check_rows(frozen(model, torch.float64), torch.randn(3, 9, 9, dtype=torch.float64))
 
 
-def test_trainable_convolutions_keep_their_weight_gradients():
-    model = nn.Conv2d(3, 2, 3)
+@pytest.mark.parametrize("affine", [True, False])
+def test_rows_hold_for_batch_norms_of_features(affine):
+    torch.manual_seed(7)
+    norm = nn.BatchNorm1d(5, affine=affine)
+    nn.init.uniform_(norm.running_var, 0.5, 2.0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(27, 5), norm, nn.Tanh(), nn.Linear(5, 3))
 
-    with FrozenConvolutions():
+    check_rows(frozen(model, torch.float64), torch.randn(3, 3, 3, dtype=torch.float64))
+
+
+def test_trainable_layers_keep_their_weight_gradients():
+    model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2)).eval()
+
+    with FrozenWeights():
         model(torch.ones(1, 3, 4, 4)).sum().backward()
 
-    assert model.weight.grad is not None
+    assert all(weight.grad is not None for weight in model.parameters())
+
+
+def test_a_batch_norm_in_training_keeps_its_statistics():
+    x = torch.randn(8, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    model = nn.BatchNorm2d(3).requires_grad_(False)
+
+    with FrozenWeights():
+        found = model(x)
+
+    torch.testing.assert_close(found.mean(dim=(0, 2, 3)), torch.zeros(3), rtol=0, atol=1e-5)
 
 
 def test_a_row_of_a_contrast_is_a_difference_of_rows():
