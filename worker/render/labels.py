@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -11,7 +12,6 @@ from PIL import Image, ImageDraw
 from worker.render import colours
 from worker.render.arrays import Integers, Masks, Picture
 from worker.render.colours import Colour
-from worker.render.density import density
 from worker.render.text import number, width, write
 
 HEIGHT = 22
@@ -19,10 +19,13 @@ TEXT_SIZE = 14
 _GRID = 6  # pixels between the places that are tried
 _SPACING = 4
 _PADDING = 7
-# Hiding every pixel under a label costs as much as moving it so many pixels away.
-_COST_OF_HIDING = 260.0
+# Hiding pixels of weight 1 under all of a label costs as much as moving it so many pixels away.
+_COST_OF_HIDING = 130.0
 # Above every sum of the others: labels overlap only where the picture has no room left.
 _COST_OF_COLLISION = 1e6
+
+
+Place: TypeAlias = tuple[int, int]  # row and column in the enlarged picture
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,10 @@ class Label:
     width: int
 
 
-def place_labels(picture: Picture, members: Masks, strengths: Sequence[float], factor: int) -> Picture:
-    """Draw `rank score` beside every set of `members` (sets, height, width), strongest set first."""
+def place_labels(picture: Picture, anchors: Sequence[Place], labels: Sequence[Label]) -> Picture:
+    """Draw labels, each with a line to its set's anchor, in the colours of the ranks."""
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
-    anchors = [_densest(mask, factor) for mask in members]
-    labels = arrange(np.asarray(members.any(axis=0)), anchors, strengths, factor)
     for rank, (label, anchor) in enumerate(zip(labels, anchors, strict=True)):
         _draw_leader(draw, label, anchor, colours.of_set(rank))
     for rank, label in enumerate(labels):
@@ -48,23 +49,21 @@ def place_labels(picture: Picture, members: Masks, strengths: Sequence[float], f
     return np.asarray(image)
 
 
-def arrange(
-    occupied: Masks, anchors: Sequence[tuple[int, int]], strengths: Sequence[float], factor: int
-) -> list[Label]:
-    """Find a place for every label.
+def arrange(weight: Integers, anchors: Sequence[Place], strengths: Sequence[float], factor: int) -> list[Label]:
+    """Find a place for every label `rank score`.
 
     Args:
-        occupied: `(height, width)`: pixels that better stay visible.
-        anchors: `(row, column)` in the enlarged picture, where each label wants to be.
+        weight: `(height, width)`: how much every pixel should stay visible, 0 to 2.
+        anchors: In the enlarged picture, where each label wants to be.
     """
-    hidden = np.pad(occupied, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)  # integral image
+    hidden = np.pad(weight, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)  # integral image
     labels: list[Label] = []
     for rank, (anchor, strength) in enumerate(zip(anchors, strengths, strict=True)):
         labels.append(_best_place(f"{rank + 1}  {number(strength)}", anchor, hidden, labels, factor))
     return labels
 
 
-def _best_place(text: str, anchor: tuple[int, int], hidden: Integers, placed: Sequence[Label], factor: int) -> Label:
+def _best_place(text: str, anchor: Place, hidden: Integers, placed: Sequence[Label], factor: int) -> Label:
     label_width = width(text, TEXT_SIZE) + 2 * _PADDING
     height_of_picture, width_of_picture = (factor * (side - 1) for side in hidden.shape)
     tops = np.arange(2, max(3, height_of_picture - HEIGHT - 2), _GRID)
@@ -93,15 +92,7 @@ def _inside(integral: Integers, tops: Integers, lefts: Integers, height: int, wi
     return np.asarray(rows[:, rights] - rows[:, lefts])
 
 
-def _densest(mask: Masks, factor: int) -> tuple[int, int]:
-    values = density(mask) * mask
-    row, column = np.unravel_index(values.argmax(), values.shape)
-    return int(row) * factor + factor // 2, int(column) * factor + factor // 2
-
-
-def _draw_leader(
-    draw: ImageDraw.ImageDraw, label: Label, anchor: tuple[int, int], colour: tuple[int, int, int]
-) -> None:
+def _draw_leader(draw: ImageDraw.ImageDraw, label: Label, anchor: Place, colour: tuple[int, int, int]) -> None:
     row, column = anchor
     start = (label.left + label.width // 2, label.top + HEIGHT // 2)
     for line, thickness in (((0, 0, 0), 4), (colour, 2)):

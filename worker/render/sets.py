@@ -14,7 +14,7 @@ from jobs.schemas import Explanation, Interaction
 from worker.render import colours
 from worker.render.arrays import Floats, Integers, Masks, Picture
 from worker.render.density import dense_area, density, edge
-from worker.render.labels import place_labels
+from worker.render.labels import Place, arrange, place_labels
 from worker.render.maps import grey
 from worker.render.png import encode
 from worker.render.set_table import set_notes, set_table
@@ -34,8 +34,9 @@ def sets(explanation: Explanation, pixels: Floats | None) -> bytes:
     members = np.stack([member_pixels(interaction, shape) for interaction in drawn])  # (sets, height, width)
     factor = enlargement(*members.shape[1:])
     photograph = np.full((*members.shape[1:], 3), 200, np.uint8) if pixels is None else grey(pixels)
-    picture = _with_outlines(_tinted(photograph, members, factor), members, factor)
-    block = framed(place_labels(picture, members, [interaction.strength for interaction in drawn], factor))
+    densities = [density(mask) for mask in members]
+    picture = _with_outlines(_tinted(photograph, members, factor), densities, members, factor)
+    block = framed(_labelled(picture, drawn, densities, members, factor))
     width = inner_width(block.width)
     notes = lines(set_notes(explanation, len(drawn)), width)
     title = heading(_title(explanation.interactions), explanation, width)
@@ -63,13 +64,29 @@ def _tinted(photograph: Picture, members: Masks, factor: int) -> Picture:
     return picture
 
 
-def _with_outlines(picture: Picture, members: Masks, factor: int) -> Picture:
-    lines = np.stack([edge(dense_area(density(mask), mask, factor)) for mask in members])
+def _with_outlines(picture: Picture, densities: Sequence[Floats], members: Masks, factor: int) -> Picture:
+    areas = (dense_area(values, mask, factor) for values, mask in zip(densities, members, strict=True))
+    lines = np.stack([edge(area) for area in areas])
     halo = edge(np.asarray(lines.any(axis=0)), thickness=2)
     picture[halo] = np.rint((1 - _HALO) * picture[halo]).astype(np.uint8)
     owner = _owner(lines)
     picture[owner >= 0] = _colours(len(members))[owner[owner >= 0]]
     return picture
+
+
+def _labelled(
+    picture: Picture, drawn: Sequence[Interaction], densities: Sequence[Floats], members: Masks, factor: int
+) -> Picture:
+    areas = [dense_area(values, mask, 1) for values, mask in zip(densities, members, strict=True)]
+    weight = members.any(axis=0).astype(np.intp) + np.any(areas, axis=0)
+    anchors = [_densest(values * mask, factor) for values, mask in zip(densities, members, strict=True)]
+    labels = arrange(weight, anchors, [interaction.strength for interaction in drawn], factor)
+    return place_labels(picture, anchors, labels)
+
+
+def _densest(values: Floats, factor: int) -> Place:
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    return int(row) * factor + factor // 2, int(column) * factor + factor // 2
 
 
 def _owner(claims: Masks) -> Integers:
