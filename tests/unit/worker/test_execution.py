@@ -1,0 +1,159 @@
+"""What a runner executes, in this process: from a job to its files."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch import nn
+
+from jobs.artifacts import ArtifactStore
+from jobs.errors import ArtifactsUnavailable, InternalError, NotFound, NumericalError, UnsupportedModel
+from jobs.schemas import InputReference, Job, JobKind, Manifest, Model
+from jobs.settings import Settings
+from tests.unit.worker import scripts
+from worker.execution import Execution
+from worker.messages import Finished, Inspected
+from worker.progress import JobCanceled
+
+MANIFEST = Manifest.model_validate(
+    {
+        "architecture": {
+            "family": "sequential",
+            "layers": [
+                {"type": "linear", "inputs": 4, "outputs": 8},
+                {"type": "softplus"},
+                {"type": "linear", "inputs": 8, "outputs": 3},
+            ],
+        },
+        "input": {"kind": "features", "shape": [4], "names": ["a", "b", "c", "d"]},
+    }
+)
+
+
+class Bench:
+    """An execution, its artifact store, and one small model in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings(data_dir=folder, device="cpu")
+        self.artifacts = ArtifactStore(self.settings.bytes_url)
+        self.execution = Execution(self.settings, slot=0)
+        torch.manual_seed(0)
+        self.module = nn.Sequential(nn.Linear(4, 8), nn.Softplus(), nn.Linear(8, 3))
+        weights = save(self.module.state_dict())
+        uploaded = {"manifest": MANIFEST, "sha256": self.artifacts.put(weights), "size_bytes": len(weights)}
+        self.uploaded: Model = scripts.MODEL.model_copy(update=uploaded)
+        inspected = self.inspect(self.uploaded)
+        ready = {"weights_sha256": inspected.weights_sha256, "inspection": inspected.inspection}
+        self.model: Model = self.uploaded.model_copy(update=ready)
+
+    def inspect(self, model: Model) -> Inspected:
+        outcome = self.execution(scripts.job("", kind=JobKind.INSPECTION), model, lambda *_: None)
+        assert isinstance(outcome, Inspected)
+        return outcome
+
+    def job(self, method: str = "integrated-gradients", **changes: object) -> Job:
+        data = json.dumps([0.5, -1.0, 2.0, 0.0]).encode()
+        reference = InputReference(kind="features", sha256=self.artifacts.put(data), size_bytes=len(data))
+        return scripts.job(method, **{"input": reference, **changes})
+
+    def explain(self, job: Job) -> Finished:
+        outcome = self.execution(job, self.model, lambda *_: None)
+        assert isinstance(outcome, Finished)
+        return outcome
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_an_inspection_keeps_the_weights_as_safetensors_and_says_what_it_found(bench: Bench) -> None:
+    inspected = bench.inspect(bench.uploaded)
+
+    stored = load(bench.artifacts.get(inspected.weights_sha256))
+    torch.testing.assert_close(stored, dict(bench.module.state_dict()), rtol=0, atol=0)
+    assert inspected.inspection.parameters == 4 * 8 + 8 + 8 * 3 + 3
+    assert inspected.inspection.outputs == 3
+    assert "inspect" in inspected.timings
+
+
+def test_a_model_that_does_not_fit_its_manifest_is_refused(bench: Bench) -> None:
+    other = {"sha256": bench.artifacts.put(save({"0.weight": torch.zeros(2, 2)}))}
+
+    with pytest.raises(UnsupportedModel):
+        bench.inspect(bench.uploaded.model_copy(update=other))
+
+
+def test_an_explanation_leaves_its_files_in_the_store(bench: Bench) -> None:
+    finished = bench.explain(bench.job())
+
+    files = {artifact.name: bench.artifacts.get(artifact.sha256) for artifact in finished.artifacts}
+    assert set(files) >= {"result.json", "saliency.png", "values.npz", "report.html"}
+    assert all(len(files[artifact.name]) == artifact.size_bytes for artifact in finished.artifacts)
+    assert files["saliency.png"].startswith(b"\x89PNG")
+    assert np.load(io.BytesIO(files["values.npz"]))["attribution"].shape == (4,)
+    assert finished.cost.forwards > 0
+    assert list(finished.timings) == ["load", "prepare", "compute", "render", "store"]
+
+
+def test_a_result_says_what_ran_so_that_it_can_run_again(bench: Bench) -> None:
+    job = bench.job(seed=7)
+
+    finished = bench.explain(job)
+
+    reference = next(artifact for artifact in finished.artifacts if artifact.name == "result.json")
+    result = json.loads(bench.artifacts.get(reference.sha256))
+    provenance = result["provenance"]
+    assert provenance["method"] == result["method"] == "integrated-gradients"
+    assert provenance["seed"] == 7
+    assert provenance["model_sha256"] == bench.model.sha256
+    assert provenance["input_sha256"] == (job.input.sha256 if job.input else None)
+    assert provenance["dtype"] == "float32"
+    assert "torch" in provenance["versions"]
+    assert result["artifacts"] == [artifact.name for artifact in finished.artifacts]
+    assert result["seconds"]["compute"] > 0
+
+
+def test_a_canceled_job_unwinds(bench: Bench) -> None:
+    def report(stage: str, done: int, total: int) -> None:
+        raise JobCanceled
+
+    with pytest.raises(JobCanceled):
+        bench.execution(bench.job(), bench.model, report)
+
+
+def test_a_method_that_this_worker_does_not_have_is_named(bench: Bench) -> None:
+    with pytest.raises(InternalError, match="tea-leaves"):
+        bench.explain(bench.job("tea-leaves"))
+
+
+def test_an_input_that_is_gone_is_an_error_with_a_name(bench: Bench) -> None:
+    gone = InputReference(kind="features", sha256="0" * 64, size_bytes=1)
+
+    with pytest.raises(NotFound):
+        bench.explain(bench.job(input=gone))
+
+
+def test_a_full_disk_is_an_error_that_may_pass(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: ArtifactStore, data: bytes) -> str:
+        raise ArtifactsUnavailable("No space left on device.")
+
+    monkeypatch.setattr(ArtifactStore, "put", full)
+
+    with pytest.raises(ArtifactsUnavailable):
+        bench.execution(scripts.job("", kind=JobKind.INSPECTION), bench.uploaded, lambda *_: None)
+
+
+def test_numbers_that_are_not_finite_are_an_error_and_not_a_result(bench: Bench) -> None:
+    weights = {name: tensor * 1e30 for name, tensor in bench.module.state_dict().items()}
+    huge = {"weights_sha256": bench.artifacts.put(save(weights))}
+    bench.model = bench.model.model_copy(update=huge)
+
+    with pytest.raises(NumericalError):
+        bench.explain(bench.job())
