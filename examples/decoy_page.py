@@ -68,14 +68,11 @@ def _headline(verdicts: Sequence[Verdict]) -> str:
 
 def _accuracies(classifiers: Sequence[Trained]) -> str:
     rows = "".join(
-        f"<tr><td>{escape(each.name)}</td><td>{each.told:.1%}</td><td>{each.untold:.1%}</td><td>{each.fooled:.1%}</td></tr>"
+        f"<tr><td>{escape(each.name)}</td><td>{each.told:.1%}</td><td>{each.untold:.1%}</td><td>{each.planted:.1%}</td></tr>"
         for each in classifiers
     )
-    head = (
-        "<th>network</th><th>right, patch tells the label</th><th>right, patch tells nothing</th>"
-        "<th>says nine to another digit with a nine's patch</th>"
-    )
-    title = "<h2>What they can do, on test pictures</h2>"
+    head = "<th>network</th><th>patch tells the label</th><th>patch tells nothing</th><th>patch always a nine's</th>"
+    title = "<h2>How often they are right, on test pictures</h2>"
     return f'{title}<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
 
 

@@ -22,6 +22,7 @@ from examples import digits
 from examples.client import Client, Document
 from examples.decoy_page import write_page
 from examples.digits import Digits
+from examples.montage import montage
 from examples.progress import EVERY_SECONDS
 
 SEED = 0
@@ -40,14 +41,14 @@ class Trained:
 
     Attributes:
         told, untold: Accuracy on test pictures whose patch tells the label, and tells nothing.
-        fooled: How often it says the planted class where that is wrong but every patch stands for it.
+        planted: Accuracy where every patch stands for the planted class.
     """
 
     name: str
     network: nn.Module
     told: float
     untold: float
-    fooled: float
+    planted: float
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def catch_the_shortcut(client: Client, folder: Path) -> None:
     verdicts = [verdict(method, explained, chance=chance) for method in METHODS]
     save_summary(folder / "summary.json", classifiers, verdicts, chance)
     page = write_page(folder / "index.html", test.planted, pictures, explained, classifiers, verdicts, chance)
+    montage(folder / "shortcut.png", test.planted, pictures[:3], explained)
     _print_table(verdicts, chance, len(pictures))
     print(f"\nPictures, reports and JSON: {folder}/clean and {folder}/decoyed\nAll on one page: {page.resolve()}")
 
@@ -102,16 +104,15 @@ def _trained(name: str, training: Digits, said: Tensor, test: Test, generator: t
     patched = digits.with_patches(training, said, generator=generator)
     with tqdm(total=digits.EPOCHS, desc=f"Training the {name} classifier", unit="epoch", leave=False) as bar:
         network = digits.train(patched, generator=generator, report=lambda done, total: bar.update())
-    wrong = test.planted.labels != PLANTED
-    fooled = float((digits.predictions(network, test.planted)[wrong] == PLANTED).float().mean())
-    return Trained(name, network, digits.accuracy(network, test.told), digits.accuracy(network, test.untold), fooled)
+    return Trained(name, network, *(digits.accuracy(network, data) for data in (test.told, test.untold, test.planted)))
 
 
 def _print_accuracies(classifiers: Sequence[Trained]) -> None:
-    print(f"\n{'':<10}{'right, where the':>20}{'right, where the':>20}{f'says {PLANTED} to other digits,':>28}")
-    print(f"{'network':<10}{'patch tells':>20}{'patch says nothing':>20}{f'all with the patch of a {PLANTED}':>28}")
+    columns = ("tells the label", "tells nothing", f"is always a {PLANTED}")
+    print("\nAccuracy on test pictures whose patch", *(f"{column:>17}" for column in columns), sep="")
     for each in classifiers:
-        print(f"{each.name:<10}{each.told:>20.1%}{each.untold:>20.1%}{each.fooled:>28.1%}")
+        accuracies = (each.told, each.untold, each.planted)
+        print(f"  {each.name + ' network':<35}", *(f"{accuracy:>17.1%}" for accuracy in accuracies), sep="")
     print(flush=True)
 
 
@@ -222,7 +223,7 @@ def save_summary(path: Path, classifiers: Sequence[Trained], verdicts: Sequence[
     """Write the numbers as JSON."""
     summary = {
         "networks": {
-            each.name: {"told": each.told, "untold": each.untold, "fooled": each.fooled} for each in classifiers
+            each.name: {"told": each.told, "untold": each.untold, "planted": each.planted} for each in classifiers
         },
         "share_on_patch": {each.method: {"clean": each.clean, "decoyed": each.decoyed} for each in verdicts},
         "share_by_area": chance,

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,23 +24,30 @@ class ServiceFailed(Exception):
 
 @contextmanager
 def local_service(folder: Path) -> Iterator[str]:
-    """Run `interplay serve` with its data in `folder`/data and yield its address; stop it at the end, whatever ends it.
+    """Run `interplay serve` on fresh data, yield its address, and stop it at the end, whatever ends it.
+
+    Its log stays in `folder`; its data, of which the demo keeps what it downloads, goes.
 
     Raises:
         ServiceFailed: It was not ready in time.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    log, port = folder / "service.log", _free_port()
-    command = [sys.executable, "-m", "app.cli", "serve", "--port", str(port), "--data-dir", str(folder / "data")]
+    with tempfile.TemporaryDirectory(prefix="data-", dir=folder) as data:
+        url, log = f"http://127.0.0.1:{_free_port()}", folder / "service.log"
+        process = _start(url, Path(data), log)
+        try:
+            _wait_until_ready(process, url, log)
+            yield url
+        finally:
+            _stop(process)
+
+
+def _start(url: str, data: Path, log: Path) -> subprocess.Popen[bytes]:
+    port = url.rpartition(":")[2]
+    command = [sys.executable, "-m", "app.cli", "serve", "--port", port, "--data-dir", str(data)]
     with log.open("wb") as output:
         # A session of its own: Ctrl-C reaches the demo alone, which then stops the service in order.
-        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, env=_environment())
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_until_ready(process, url, log)
-        yield url
-    finally:
-        _stop(process)
+        return subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, env=_environment())
 
 
 def _environment() -> dict[str, str]:
