@@ -11,7 +11,7 @@ from threading import Event
 
 import structlog
 
-from jobs.errors import InterplayError, NotFound, StoreUnavailable
+from jobs.errors import NotFound
 from jobs.queue import Queue
 from jobs.schemas import Job
 from jobs.settings import Settings
@@ -56,7 +56,9 @@ class Desk:
             if self.stopping.is_set():
                 self._pass_on(job_id)
             elif job := self._claim(job_id):
-                self.recorder.record(job, self._attempt(job))
+                # Recorded before the runner is given back, which may mean to replace it: the caller waits for the row.
+                with self.slots.borrow() as runner:
+                    self.recorder.record(job, self._attempt(job, runner))
 
     def start(self) -> None:
         """Warm the runners up."""
@@ -71,16 +73,12 @@ class Desk:
         """End the runners."""
         self.slots.close()
 
-    def _attempt(self, job: Job) -> Ending:
+    def _attempt(self, job: Job, runner: Runner) -> Ending:
         try:
             model = self.store.model(job.model_id, job.tenant)
-        except StoreUnavailable:
-            raise
-        except InterplayError as error:
+        except NotFound as error:
             return Failed(problem=error.problem())
-        with self.slots.borrow() as runner:
-            attempt = Attempt(job, model, runner, store=self.store, settings=self.settings, stopping=self.stopping)
-            return attempt.run()
+        return Attempt(job, model, runner, store=self.store, settings=self.settings, stopping=self.stopping).run()
 
     def _claim(self, job_id: str) -> Job | None:
         return self.store.claim(

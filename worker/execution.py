@@ -101,12 +101,14 @@ class Execution:
     def _explain(self, job: Job, model: Model, report: Report) -> Finished:
         watch = Stopwatch()
         method = self._method(job)
+        report("load", 0, 0)
         with watch.stage("load"):
             module = self._models.get(model, self._load)
         with watch.stage("prepare"):
             subject = self._subject(job, model, module, report)
         with watch.stage("compute"):
             explanation = method.explain(subject, method.params.model_validate(job.params))
+        report("render", 0, 0)
         with watch.stage("render"):
             provenance = self._provenance(job, model, subject)
             files = _files(explanation, provenance, subject, watch.seconds)

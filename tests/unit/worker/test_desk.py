@@ -47,7 +47,7 @@ class Workplace:
         self.store = JobStore(self.settings.store_url)
         self.store.add_model(scripts.MODEL)
         self.bell = Bell()
-        slots = Slots([Runner(self.settings, scripts.open_scripts)])
+        slots = Slots([Runner(self.settings, scripts.open_scripts) for _ in range(self.settings.slots)])
         self.desk = Desk(self.settings, self.store, Recorder(self.store, self.bell, self.settings), slots)  # type: ignore[arg-type]
 
     def add(self, method: str, **changes: object) -> Job:
@@ -275,6 +275,20 @@ def test_a_store_that_is_away_during_the_computation_does_not_stop_it(
     monkeypatch.setattr(workplace.store, "heartbeat", away)
 
     assert workplace.handle("nap").status is Status.SUCCEEDED
+
+
+def test_every_slot_computes_its_own_job(tmp_path: Path) -> None:
+    with opened(tmp_path, slots=2) as workplace:
+        jobs = [workplace.add("nap", id=f"job_{number}") for number in (1, 2)]
+        threads = [Thread(target=workplace.desk.handle, args=(job.id,)) for job in jobs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(scripts.PATIENCE_SECONDS)
+        ended = [workplace.store.job(job.id, None) for job in jobs]
+
+    assert [job.status for job in ended] == [Status.SUCCEEDED] * 2
+    assert ended[0].timings["pid"] != ended[1].timings["pid"]
 
 
 def test_a_worn_out_runner_is_replaced(tmp_path: Path) -> None:
