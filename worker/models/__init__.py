@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from jobs.schemas import Inspection, Manifest
-from worker.models.architectures import build, ignored_keys
-from worker.models.fitting import fitted, refuse_non_finite
+from worker.models.architectures import adapted, build
+from worker.models.fitting import fitted, put_in, refuse_non_finite
 from worker.models.formats import State, read_state, write_state
 from worker.models.inspection import inspect
 
@@ -51,7 +51,8 @@ def inspect_upload(manifest: Manifest, artifact: Path, *, device: torch.device) 
 
 
 def _assemble(manifest: Manifest, state: State) -> tuple[nn.Module, State]:
+    state = adapted(manifest, state)
     module = build(manifest, state)
-    state = fitted(module, state, ignored=ignored_keys(manifest, state))
-    module.load_state_dict(state, assign=True)
+    state = fitted(module, state)
+    put_in(module, state)
     return module.requires_grad_(False), state

@@ -5,6 +5,7 @@ A module is built for a given state dict, which replaces every parameter; so non
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -61,6 +62,13 @@ _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
 _WITHOUT_HEADS = {"aux_logits": False, "init_weights": False}
 _AUXILIARY_KEYS = ("aux1.", "aux2.", "AuxLogits.")
 
+# Files that torchvision still publishes, and what was trained from them, have layer names of its earlier versions.
+_OLD_KEYS = (
+    ("densenet", re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)\."), r"\1\2."),
+    ("vit_", re.compile(r"\.mlp\.linear_1\."), ".mlp.0."),
+    ("vit_", re.compile(r"\.mlp\.linear_2\."), ".mlp.3."),
+)
+
 
 def build(manifest: Manifest, state: State) -> nn.Module:
     """Build the manifest's architecture for the weights in `state`, which are still to be put in.
@@ -80,11 +88,15 @@ def build(manifest: Manifest, state: State) -> nn.Module:
         return _build_torchvision(architecture, state).eval()
 
 
-def ignored_keys(manifest: Manifest, state: State) -> set[str]:
-    """Return the keys of `state` that an evaluated model of this architecture has no use for."""
-    if getattr(manifest.architecture, "name", None) not in _WITH_AUXILIARY_HEADS:
-        return set()
-    return {key for key in state if key.startswith(_AUXILIARY_KEYS)}
+def adapted(manifest: Manifest, state: State) -> State:
+    """Return the state under today's keys, and without what an evaluated model has no use for."""
+    name = getattr(manifest.architecture, "name", "")
+    if name in _WITH_AUXILIARY_HEADS:
+        state = {key: tensor for key, tensor in state.items() if not key.startswith(_AUXILIARY_KEYS)}
+    for family, old, new in _OLD_KEYS:
+        if name.startswith(family):
+            state = {old.sub(new, key): tensor for key, tensor in state.items()}
+    return state
 
 
 class _ParametersOnMeta(TorchFunctionMode):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 
@@ -14,24 +12,29 @@ _NAMED = 3  # How many keys of each sort an error names.
 _OPTIONAL = ".num_batches_tracked"  # A counter of training, in no file from before PyTorch 0.4.1, without effect here.
 
 
-def fitted(module: nn.Module, state: State, *, ignored: Iterable[str] = ()) -> State:
+def fitted(module: nn.Module, state: State) -> State:
     """Return the tensors of `state` under the module's keys and in its number types.
 
     Args:
         module: As built; its tensors may be on the meta device.
         state: May share memory, hold half-precision numbers, and lack batch norm's counters.
-        ignored: Keys of `state` to leave out.
 
     Raises:
         UnsupportedModel: A key is missing or unexpected, or a tensor has another shape or kind of number.
     """
     expected = module.state_dict()
-    given = {key: tensor for key, tensor in state.items() if key not in set(ignored)}
-    faults = _faults(expected, given)
+    faults = _faults(expected, state)
     if faults:
-        raise UnsupportedModel(f"the file does not fit the architecture: {'; '.join(faults)}{_advice(expected, given)}")
-    taken = {key: tensor for key, tensor in expected.items() if key not in given} | given
-    return {key: taken[key].to(expected[key].dtype) for key in expected}
+        raise UnsupportedModel(f"the file does not fit the architecture: {'; '.join(faults)}{_advice(expected, state)}")
+    return {key: state.get(key, tensor).to(tensor.dtype) for key, tensor in expected.items()}
+
+
+def put_in(module: nn.Module, state: State) -> None:
+    """Make the tensors of `state`, as `fitted` returned them, the module's own, without a copy."""
+    current = module.state_dict()
+    # Only the tensors change: with the versions that it carries, the dict is not taken for one of an old release.
+    current.update(state)
+    module.load_state_dict(current, assign=True)
 
 
 def refuse_non_finite(state: State) -> None:

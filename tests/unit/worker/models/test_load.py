@@ -12,6 +12,7 @@ from jobs.errors import UnsupportedModel
 from jobs.schemas import Manifest
 from worker.images import as_seen_by_model, decode, normalise
 from worker.models import inspect_upload, load
+from worker.models.formats import write_state
 
 CPU = torch.device("cpu")
 
@@ -65,6 +66,22 @@ def test_a_loaded_model_computes_what_the_uploaded_one_did(ten_classes, saved):
     assert not loaded.training
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
     assert inspection.outputs == 10
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "convnext_tiny", "densenet121", "efficientnet_b0", "mnasnet0_5", "mobilenet_v3_small", "regnet_y_400mf",
+        "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "swin_v2_t",
+    ],
+)  # fmt: skip
+def test_every_family_takes_the_state_dict_that_it_gives(name):
+    state = torchvision.models.get_model(name, num_classes=2).state_dict()
+
+    loaded = load(manifest(name), write_state(state), device=CPU).state_dict()
+
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[key], state[key]) for key in state)
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
