@@ -53,8 +53,8 @@ class Guard:
 
 def is_loopback(host: str) -> bool:
     """Tell whether a Host header names this machine itself."""
-    name = urlsplit(f"//{host}").hostname if re.fullmatch(r"[\w.:\-\[\]]+", host) else None
     try:
+        name = urlsplit(f"//{host}").hostname if re.fullmatch(r"[\w.:\-\[\]]+", host) else ""
         return name == "localhost" or ipaddress.ip_address(name or "").is_loopback
     except ValueError:
         return False

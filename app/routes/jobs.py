@@ -129,19 +129,19 @@ async def read_job(
 ) -> Response:
     """With `wait` the answer comes when the job ends; with `If-None-Match` too, as soon as anything changes."""
 
-    async def read() -> tuple[Job, JobDocument]:
+    held = "if-none-match" in request.headers
+
+    async def read() -> tuple[Job, JobDocument | None]:
         job = await here.read(here.store.job, job_id, tenant)
-        return job, await described(here, job)
+        return job, await described(here, job) if held else None
 
-    def news(found: tuple[Job, JobDocument]) -> bool:
+    def news(found: tuple[Job, JobDocument | None]) -> bool:
         job, document = found
-        held = "if-none-match" in request.headers
-        if held and not matches(request.headers, tag(document.model_dump_json().encode())):
-            return True
-        return job.status.finished
+        changed = document is not None and not matches(request.headers, tag(document.model_dump_json().encode()))
+        return changed or job.status.finished
 
-    job, document = await (here.waiting.until(read, news, seconds=wait) if wait else read())
-    return tagged_response(document, request.headers, headers=poll_header(job))
+    job, document = await here.waiting.until(read, news, seconds=wait)
+    return tagged_response(document or await described(here, job), request.headers, headers=poll_header(job))
 
 
 @router.delete(

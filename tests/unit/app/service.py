@@ -6,8 +6,10 @@ import base64
 import io
 import json
 import struct
+import threading
+import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +123,9 @@ def png(width: int = 8, height: int = 8, shade: int = 0) -> bytes:
     rows = b"".join(b"\x00" + bytes([shade]) * (3 * width) for _ in range(height))
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    framed = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]
+    framed = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
 
 
@@ -130,6 +134,21 @@ def inline(picture: bytes | None = None) -> dict[str, str]:
 
 
 # ---------------------------------------------------------------- the worker, by hand
+
+
+def when(condition: Callable[[], object], act: Callable[[], object]) -> threading.Thread:
+    """Act, in a thread, as soon as the condition holds; give up after some seconds, so that no test hangs."""
+
+    def watch() -> None:
+        until = time.monotonic() + 10
+        while not condition() and time.monotonic() < until:
+            time.sleep(0.002)
+        act()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
 
 INSPECTION = Inspection(
     parameters=100,

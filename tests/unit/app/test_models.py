@@ -21,20 +21,13 @@ from tests.unit.app.service import (
     safetensors,
     spooled,
     upload,
+    when,
 )
 
 
 def when_rung(queue, act) -> threading.Thread:
     """Call `act` with the model's id as soon as an inspection is rung for."""
-
-    def wait() -> None:
-        while not queue.rung:
-            time.sleep(0.002)
-        act(queue.rung[0].model_id)
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    return thread
+    return when(lambda: queue.rung, lambda: act(queue.rung[0].model_id))
 
 
 def test_an_upload_is_kept_recorded_and_inspected(client, here, queue):

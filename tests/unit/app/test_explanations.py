@@ -1,0 +1,453 @@
+"""Asking for explanations: validation, reuse, repetition, waiting, limits."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+
+from app.validation import FLOAT32_MAX
+from jobs import catalog
+from jobs.errors import OutOfMemory, QueueUnavailable
+from jobs.schemas import Status
+from tests.unit.app.service import (
+    fail,
+    features_manifest,
+    finish,
+    inline,
+    kept,
+    png,
+    result_files,
+    safetensors,
+    upload,
+    when,
+)
+
+
+def pointers(answer) -> list[str]:
+    return [fault["pointer"] for fault in answer.json()["errors"]]
+
+
+# ---------------------------------------------------------------- what is accepted
+
+
+def test_an_explanation_is_recorded_queued_and_answered_with_its_job(explain, here, queue, model_id):
+    answer = explain(seed=3, tags=["a", "b"], target=7, priority="batch")
+
+    document = answer.json()
+    job = here.store.job(document["id"], "local")
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"/v1/jobs/{job.id}"
+    assert int(answer.headers["retry-after"]) > 0
+    assert queue.rung[-1].id == job.id
+    assert (job.seed, job.tags, job.priority, job.target.index) == (3, ("a", "b"), "batch", 7)
+    assert job.input is not None
+    assert here.artifacts.get(job.input.sha256) == png()
+    assert (document["status"], document["queue_position"], document["model"]) == ("queued", 0, model_id)
+    assert document["created_at"].endswith("Z")
+
+
+def test_parameters_are_completed_with_defaults_and_preset(explain):
+    document = explain(params={"preset": "published", "steps": 5}).json()
+
+    assert document["preset"] == "published"
+    assert document["params"] == {
+        "preset": "published", "formula": "published", "subsets": 30, "steps": 5, "rows": 10, "prior": "quickshift",
+    }  # fmt: skip
+
+
+def test_a_picture_can_come_as_a_part(client, here, model_id):
+    request = json.dumps({"model": model_id, "target": {"index": 1, "against": 2}})
+    files = {"request": (None, request), "image": ("../../cat.png", png())}
+
+    answer = client.post("/v1/explanations", files=files)
+
+    assert answer.status_code == 202
+    assert answer.json()["target"] == {"index": 1, "against": 2}
+    assert here.artifacts.get(answer.json()["input"]["sha256"]) == png()
+
+
+def test_a_data_url_is_a_picture_too(explain):
+    assert explain(input={"image": "data:image/png;base64," + inline()["image"]}).status_code == 202
+
+
+def test_features_are_stored_as_a_json_list(client, here, features_model_id):
+    body = {"model": features_model_id, "method": "gradient", "input": {"features": [1, 2.5, -3, 0]}}
+
+    answer = client.post("/v1/explanations", json=body)
+
+    assert answer.status_code == 202
+    assert json.loads(here.artifacts.get(answer.json()["input"]["sha256"])) == [1, 2.5, -3, 0]
+
+
+def test_a_queue_that_is_away_does_not_lose_the_job(explain, here, queue):
+    queue.failure = QueueUnavailable("away")
+
+    answer = explain()
+
+    assert answer.status_code == 202
+    assert here.store.job(answer.json()["id"], "local").status is Status.QUEUED
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "pointer"),
+    [
+        ({"methd": "h-sets"}, 422, "/methd"),
+        ({"seed": "3"}, 422, "/seed"),
+        ({"seed": -1}, 422, "/seed"),
+        ({"seed": 2**63}, 422, "/seed"),
+        ({"seed": True}, 422, "/seed"),
+        ({"params": []}, 422, "/params"),
+        ({"params": {"stepz": 3}}, 422, "/params/stepz"),
+        ({"params": {"steps": 0}}, 422, "/params/steps"),
+        ({"params": {"steps": "30"}}, 422, "/params/steps"),
+        ({"params": {"preset": "mine"}}, 422, "/params/preset"),
+        ({"params": {"region": {"size": "x"}}}, 422, "/params/region/size"),
+        ({"params": {"prior": "sam"}}, 422, "/params/prior"),
+        ({"target": 10}, 422, "/target/index"),
+        ({"target": -1}, 422, "/target"),
+        ({"target": "cat"}, 422, "/target"),
+        ({"target": {"index": 1, "against": 10}}, 422, "/target/against"),
+        ({"target": {"index": 1, "against": 1}}, 422, "/target"),
+        ({"input": None}, 422, "/input"),
+        ({"input": {}}, 422, "/input"),
+        ({"input": {"image": "a", "features": [1]}}, 422, "/input"),
+        ({"input": {"features": [1.0]}}, 422, "/input/features"),
+        ({"input": {"image": "not base64!"}}, 422, "/input/image"),
+        ({"input": {"image": "ünïcode"}}, 422, "/input/image"),
+        ({"input": {"image": ""}}, 422, "/input/image"),
+        ({"input": inline(b"GIF89a")}, 422, "/input/image"),
+        ({"input": inline(png()[:-5])}, 422, "/input/image"),
+        ({"input": inline(png(1, 1))}, 422, "/input/image"),
+        ({"priority": "urgent"}, 422, "/priority"),
+        ({"deadline_seconds": 0}, 422, "/deadline_seconds"),
+        ({"deadline_seconds": 1e9}, 422, "/deadline_seconds"),
+        ({"tags": [""]}, 422, "/tags/0"),
+        ({"tags": ["x"] * 17}, 422, "/tags"),
+        ({"tags": ["x" * 65]}, 422, "/tags/0"),
+    ],
+)
+def test_a_field_at_fault_is_named(explain, queue, changes, status, pointer):
+    rung = len(queue.rung)
+
+    answer = explain(**changes)
+
+    assert answer.status_code == status
+    assert pointer in pointers(answer)
+    assert len(queue.rung) == rung
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{", "null", "[]", '{"model": NaN}', '{"model": "\\ud800"}', "[" * 100_000, "\x00"]
+)
+def test_a_body_that_is_no_object_is_refused(client, body):
+    answer = client.post("/v1/explanations", content=body, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "invalid-parameters"
+
+
+def test_a_form_from_another_page_is_refused_by_its_media_type(client):
+    answer = client.post("/v1/explanations", content="{}", headers={"Content-Type": "text/plain"})
+
+    assert answer.status_code == 415
+
+
+@pytest.mark.parametrize(
+    ("values", "pointer"),
+    [
+        ([1, 2, 3], "/input/features"),
+        ([1, 2, 3, 4, 5], "/input/features"),
+        ([1, 2, 3, 2 * FLOAT32_MAX], "/input/features/3"),
+        ([1, "2", 3, 4], "/input/features/1"),
+        ([1, None, 3, 4], "/input/features/1"),
+    ],
+)
+def test_features_that_do_not_fit_are_refused(client, features_model_id, values, pointer):
+    body = {"model": features_model_id, "method": "gradient", "input": {"features": values}}
+
+    answer = client.post("/v1/explanations", json=body)
+
+    assert answer.status_code == 422
+    assert pointer in pointers(answer)
+
+
+def test_numbers_beyond_float64_are_refused(client, features_model_id):
+    body = f'{{"model": "{features_model_id}", "method": "gradient", "input": {{"features": [1, 2, 3, 1e999]}}}}'
+
+    answer = client.post("/v1/explanations", content=body, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 422
+
+
+def test_a_picture_for_a_model_of_features_is_refused(client, features_model_id):
+    answer = client.post("/v1/explanations", json={"model": features_model_id, "method": "gradient", "input": inline()})
+
+    assert (answer.status_code, pointers(answer)) == (422, ["/input"])
+
+
+def test_a_method_that_cannot_explain_the_model_says_why(client, features_model_id):
+    answer = client.post("/v1/explanations", json={"model": features_model_id, "input": {"features": [1, 2, 3, 4]}})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "unsupported-model")
+    assert "image" in answer.json()["detail"]
+
+
+def test_a_model_that_is_not_inspected_yet_is_a_conflict_to_retry(client):
+    made = upload(client, features_manifest(3), artifact=safetensors(9)).json()["id"]
+
+    answer = client.post(
+        "/v1/explanations", json={"model": made, "method": "gradient", "input": {"features": [1, 2, 3]}}
+    )
+
+    assert answer.status_code == 409
+    assert "retry-after" in answer.headers
+
+
+@pytest.mark.parametrize(("method", "status"), [("h-set", 422), ("", 422), ("x" * 65, 422)])
+def test_an_unknown_method_is_refused(explain, method, status):
+    assert explain(method=method).status_code == status
+
+
+def test_an_unknown_model_is_not_found(explain):
+    assert explain(model="model_0").status_code == 404
+
+
+def test_a_picture_of_too_many_pixels_is_refused_by_its_header(explain):
+    assert explain(
+        input=inline(png(8, 8).replace(b"\x00\x00\x00\x08\x00\x00\x00\x08", b"\x00\x00\x4e\x20" * 2))
+    ).status_code in (413, 422)
+
+
+def test_a_picture_of_too_many_bytes_is_refused(client, model_id):
+    files = {"request": (None, json.dumps({"model": model_id})), "image": ("x", bytes(1_100_000))}
+
+    assert client.post("/v1/explanations", files=files).status_code == 413
+
+
+def test_a_picture_twice_is_refused(client, model_id):
+    files = {"request": (None, json.dumps({"model": model_id, "input": inline()})), "image": ("x", png())}
+
+    answer = client.post("/v1/explanations", files=files)
+
+    assert (answer.status_code, pointers(answer)) == (422, ["/input"])
+
+
+def test_a_value_that_the_operator_provides_for_is_accepted(settings, model_id, here, explain, monkeypatch):
+    monkeypatch.setitem(here.settings.__dict__, "sam_model", "/models/sam")
+
+    assert explain(params={"prior": "sam"}).status_code == 202
+
+
+def test_a_full_queue_answers_429(explain, here, monkeypatch):
+    monkeypatch.setattr(here.store, "queued_count", lambda tenant: here.settings.max_queued_jobs)
+
+    answer = explain()
+
+    assert (answer.status_code, answer.json()["code"]) == (429, "quota-exceeded")
+    assert "retry-after" in answer.headers
+
+
+# ---------------------------------------------------------------- reuse and repetition
+
+
+def test_an_equal_request_gets_the_earlier_result(explain, here, client):
+    first = explain(tags=["one"]).json()
+    finish(here, first["id"])
+
+    answer = explain(tags=["two"])
+
+    second = answer.json()
+    assert answer.status_code == 200
+    assert (second["status"], second["cached"], second["tags"]) == ("succeeded", True, ["two"])
+    assert second["id"] != first["id"]
+    assert second["cost"]["forwards"] == 31
+    assert client.get(second["links"]["result"]).content == client.get(f"/v1/jobs/{first['id']}/result").content
+
+
+def test_an_equal_request_joins_the_job_under_way(explain, queue):
+    first = explain()
+    rung = len(queue.rung)
+
+    second = explain(tags=["two"])
+
+    assert second.status_code == 202
+    assert second.json()["id"] == first.json()["id"]
+    assert len(queue.rung) == rung
+
+
+def test_who_is_in_a_hurry_does_not_join_the_slow_queue(explain):
+    assert explain(priority="batch").json()["id"] != explain(priority="interactive").json()["id"]
+
+
+def test_a_job_that_is_being_canceled_is_not_joined(explain, client):
+    first = explain().json()["id"]
+    client.post(f"/v1/jobs/{first}:cancel")
+
+    assert explain().json()["id"] != first
+
+
+def test_no_cache_computes_again(explain, here):
+    first = explain().json()["id"]
+    finish(here, first)
+
+    answer = explain(headers={"Cache-Control": "no-cache"})
+
+    assert answer.status_code == 202
+    assert not answer.json()["cached"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": 1}, {"target": 1}, {"params": {"steps": 7}}, {"input": inline(png(shade=9))}, {"method": "gradient"}],
+)
+def test_a_request_that_differs_in_what_matters_is_computed(explain, here, changes):
+    finish(here, explain().json()["id"])
+
+    assert explain(**changes).status_code == 202
+
+
+def test_writing_out_a_default_does_not_matter(explain, here):
+    finish(here, explain().json()["id"])
+
+    assert explain(params={"steps": 30}).json()["cached"]
+
+
+def test_a_failed_job_is_not_reused(explain, here):
+    fail(here, explain().json()["id"], OutOfMemory("no"))
+
+    assert explain().status_code == 202
+
+
+def test_results_whose_files_are_gone_are_computed_again(explain, here):
+    first = explain().json()["id"]
+    finish(here, first, {"result.json": b"{}"})
+    here.artifacts.delete(here.store.job(first, "local").artifacts[0].sha256)
+
+    answer = explain()
+
+    assert answer.status_code == 202
+    assert len(here.store.jobs("local", limit=10, method="h-sets").items) == 2
+
+
+def test_a_repeated_request_gets_the_job_of_the_first(explain, here, queue):
+    key = {"Idempotency-Key": "abc"}
+    first = explain(headers=key | {"Cache-Control": "no-cache"})
+    rung = len(queue.rung)
+    finish(here, first.json()["id"])
+
+    second = explain(headers=key | {"Cache-Control": "no-cache"})
+
+    assert "idempotency-replayed" not in first.headers
+    assert second.headers["idempotency-replayed"] == "true"
+    assert second.json()["id"] == first.json()["id"]
+    assert second.status_code == 200
+    assert len(queue.rung) == rung
+
+
+def test_a_key_that_joined_a_job_leads_to_it_ever_after(explain, here):
+    first = explain().json()["id"]
+    joined = explain(headers={"Idempotency-Key": "abc"}).json()["id"]
+    finish(here, first)
+
+    again = explain(headers={"Idempotency-Key": "abc"})
+
+    assert first == joined == again.json()["id"]
+    assert again.headers["idempotency-replayed"] == "true"
+
+
+def test_a_key_with_another_request_is_refused(explain):
+    explain(headers={"Idempotency-Key": "abc"})
+
+    answer = explain(headers={"Idempotency-Key": "abc"}, seed=5)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency-mismatch")
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "a b", "tab\there"])
+def test_a_malformed_key_is_refused(explain, key):
+    assert explain(headers={"Idempotency-Key": key}).status_code == 422
+
+
+def test_many_equal_requests_at_once_make_one_job(explain, here):
+    answers = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(explain(headers={"Idempotency-Key": "k"}))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+
+
+# ---------------------------------------------------------------- waiting
+
+
+def test_prefer_wait_answers_with_the_finished_job(explain, here, queue, model_id):
+    thread = when(lambda: queue.rung and queue.rung[-1].kind == "explanation", lambda: finish(here, queue.rung[-1].id))
+    answer = explain(headers={"Prefer": "wait=5"})
+    thread.join()
+
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "succeeded"
+    assert answer.headers["preference-applied"] == "wait=5"
+    assert "retry-after" not in answer.headers
+
+
+def test_prefer_wait_answers_202_when_the_time_is_up(explain):
+    begun = time.monotonic()
+
+    answer = explain(headers={"Prefer": "wait=1"})
+
+    assert answer.status_code == 202
+    assert 0.9 < time.monotonic() - begun < 5
+
+
+# ---------------------------------------------------------------- estimates
+
+
+def test_an_estimate_scales_the_probe(client, model_id):
+    body = {"model": model_id, "input": inline(), "params": {"steps": 9, "rows": 4}}
+
+    answer = client.post("/v1/explanations:estimate", json=body)
+
+    document = answer.json()
+    assert answer.status_code == 200
+    assert document["cost"] == {"forwards": 10, "backwards": 10, "hessian_rows": 4}
+    assert document["seconds"] == 10 * 0.5 + 10 * 1.0 + 4 * 2.0
+    assert document["bytes"] > 1000
+
+
+def test_an_estimate_refuses_what_the_explanation_would(client, model_id, here, settings):
+    before = len(kept(settings))
+
+    answer = client.post("/v1/explanations:estimate", json={"model": model_id, "input": inline(), "target": 99})
+
+    assert (answer.status_code, pointers(answer)) == (422, ["/target/index"])
+    assert len(kept(settings)) == before
+
+
+def test_the_real_catalogue_estimates_every_method(monkeypatch):
+    monkeypatch.undo()
+    catalog.methods.cache_clear()
+
+    for spec in catalog.methods().values():
+        cost = catalog.estimate(spec, catalog.complete(spec, {}), inputs=100, outputs=10)
+        assert cost.forwards >= 1
+
+
+def test_files_of_a_result_are_listed(explain, here, client):
+    job_id = explain().json()["id"]
+    finish(here, job_id)
+
+    names = {item["name"] for item in client.get(f"/v1/jobs/{job_id}/artifacts").json()["items"]}
+
+    assert names == set(result_files())
