@@ -29,7 +29,9 @@ DUPLICATE_IOU = 0.7
 def load(source: str, device: torch.device) -> tuple[Any, Any]:
     """Return the model and its image processor from a local folder or a hub name that the operator chose."""
     from transformers import SamImageProcessor, SamModel
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # a worker writes log lines, no bars
     model: Any = SamModel.from_pretrained(source, use_safetensors=True)
     return model.eval().requires_grad_(False).to(device), SamImageProcessor.from_pretrained(source)
 

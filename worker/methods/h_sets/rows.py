@@ -21,6 +21,7 @@ from jobs.schemas import Target
 from worker.methods._chunks import map_chunks
 from worker.methods._outputs import output
 from worker.methods.h_sets.frozen import FrozenWeights
+from worker.methods.h_sets.slopes import stored_slopes
 from worker.models.surgery import attention_on_math
 
 
@@ -99,7 +100,7 @@ def hessian_rows(
         on_rows: Told the count after every batch of rows.
     """
     point = input.detach().clone().requires_grad_()
-    with torch.enable_grad(), attention_on_math(), FrozenWeights():
+    with torch.enable_grad(), attention_on_math(), stored_slopes(model), FrozenWeights():
         value = output(model(point[None]), target)[0]
         gradient = torch.autograd.grad(value, point, create_graph=True)[0].flatten()
     rows = HessianRows(gradient, point, chunk=chunk, on_rows=on_rows, on_halved=on_halved)

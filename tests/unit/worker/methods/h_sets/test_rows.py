@@ -44,6 +44,19 @@ def test_rows_are_those_of_the_whole_hessian(chunk):
     check_rows(twice_differentiable(small_cnn()), subject().input, chunk=chunk)
 
 
+@pytest.mark.parametrize("rectifier", [nn.ReLU, nn.ReLU6])
+@pytest.mark.parametrize(
+    "changes", [{"t": 0.1}, {"smoothing": "algebraic"}, {"smoothing": "softplus"}, {"straight_through": False}]
+)
+def test_rows_hold_for_every_smooth_rectifier(rectifier, changes):
+    torch.manual_seed(8)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(48, 9), rectifier(), nn.Linear(9, 9), rectifier(), nn.Linear(9, 2))
+    smooth = twice_differentiable(frozen(model, torch.float64), **{"t": 0.01, **changes})
+
+    check_rows(smooth, 6 * torch.randn(3, 4, 4, dtype=torch.float64), chunk=3)
+    assert not any(module._forward_hooks for module in smooth.modules())
+
+
 @pytest.mark.parametrize("chunk", [1, 4])
 def test_rows_of_a_vision_transformer_are_those_of_its_hessian(chunk):
     check_rows(small_vit(dtype=torch.float64), subject(size=16).input, chunk=chunk)
