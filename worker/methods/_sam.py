@@ -31,7 +31,7 @@ def load(source: str, device: torch.device) -> tuple[Any, Any]:
     from transformers import SamImageProcessor, SamModel
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # a worker writes log lines, no bars
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # a worker writes log lines, no bars
     model: Any = SamModel.from_pretrained(source, use_safetensors=True)
     return model.eval().requires_grad_(False).to(device), SamImageProcessor.from_pretrained(source)
 
