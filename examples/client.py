@@ -57,9 +57,10 @@ class Client:
         with artifact.open("rb") as file:
             parts = {"manifest": (None, json.dumps(manifest), "application/json"), "artifact": (artifact.name, file)}
             model = self._json("POST", "/v1/models", files=parts)
-        if model["status"] == "inspecting":
-            self.wait(self._json("GET", model["links"]["inspection"]))
-            model = self._json("GET", f"/v1/models/{model['id']}")
+        while model["status"] == "inspecting":
+            model = self._json("GET", f"/v1/models/{model['id']}", params={"wait": LONG_POLL_SECONDS})
+        if model["status"] == "failed":
+            raise Refused(model["error"])
         return model
 
     def explain(self, model_id: str, image: bytes, **request: Any) -> Document:

@@ -21,6 +21,7 @@ INK = (26, 28, 31)
 MUTED = (95, 99, 104)
 HAIRLINE = (196, 200, 205)
 PAPER = (255, 255, 255)
+BLACK = (0, 0, 0)
 
 PALETTE = (
     (230, 159, 0),  # orange
@@ -80,7 +81,7 @@ def of_set(rank: int) -> Colour:
 def ink_on(colour: Colour) -> Colour:
     """Black or white, whichever reads better on `colour` (relative luminance of WCAG 2, contrast equal at 0.179)."""
     linear = (np.array(colour) / 255) ** 2.2
-    return INK if linear @ [0.2126, 0.7152, 0.0722] > 0.179 else PAPER
+    return BLACK if linear @ [0.2126, 0.7152, 0.0722] > 0.179 else PAPER
 
 
 def _from_lightness_chroma_hue(lightness: Floats, chroma: Floats, hue: Floats) -> Picture:

@@ -1,0 +1,95 @@
+"""The client, the demo's service and the curl walk-through, with a real service and a small network."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from examples import digits
+from examples.client import Client, Refused
+from examples.demo import main
+from examples.local_service import local_service
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    with local_service(tmp_path_factory.mktemp("service")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A network that has not learned anything, its manifest, and a picture."""
+    folder = tmp_path_factory.mktemp("files")
+    generator = torch.Generator().manual_seed(0)
+    _, test = digits.load(generator=generator)
+    nobody = digits.Digits(test.pixels[:1], test.labels[:1], test.patches[:1], test.said[:1])
+    digits.save(digits.train(nobody, generator=generator), folder / "network.safetensors")
+    (folder / "manifest.json").write_text(json.dumps(digits.manifest("untrained")))
+    (folder / "digit.png").write_bytes(test.png(0))
+    return folder
+
+
+def test_the_client_uploads_explains_waits_and_downloads(service, files, tmp_path):
+    seen = []
+    with Client(service) as client:
+        model = client.upload(files / "network.safetensors", digits.manifest("untrained"))
+        job = client.explain(model["id"], (files / "digit.png").read_bytes(), method="integrated-gradients")
+        finished = client.wait(job, on_progress=seen.append, every_seconds=0.5)
+        paths = client.download(finished, tmp_path)
+
+    assert model["status"] == "ready"
+    assert seen[-1]["status"] == "succeeded"
+    assert {"result.json", "saliency.png", "overlay.png", "values.npz", "report.html"} <= {path.name for path in paths}
+    assert all(path.stat().st_size for path in paths)
+
+
+def test_the_client_says_what_the_service_refuses(service, files):
+    with Client(service) as client, pytest.raises(Refused, match=r"/layers"):
+        client.upload(
+            files / "network.safetensors",
+            {"architecture": {"family": "sequential", "layers": [{"type": "no-such-layer"}]}},
+        )
+
+
+def test_the_curl_walk_through_works_as_printed(service, files, tmp_path):
+    command = [ROOT / "examples/explain.sh", *(files / name for name in ("network.safetensors", "manifest.json"))]
+    command += [files / "digit.png", tmp_path, "integrated-gradients"]
+
+    done = subprocess.run(
+        command, env={**os.environ, "INTERPLAY": service}, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "result.json").read_text())["method"] == "integrated-gradients"
+    assert (tmp_path / "saliency.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "report.html").read_bytes().startswith(b"<!doctype html>")
+
+
+def test_a_photograph_that_is_not_there_is_named(service, tmp_path, capsys):
+    assert main(["--server", service, "--out", str(tmp_path), "--image", "no-such.jpg"]) == 1
+    assert "no-such.jpg" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--architecture", "no_such_net"], "no architecture"),
+        (["--architecture", "mobilenet_v2", "--weights", "NONE"], "IMAGENET1K_V1"),
+        (["--architecture", "mobilenet_v2", "--weights", "none.safetensors"], "no file"),
+        (["--classes", "none.txt"], "class names"),
+    ],
+)
+def test_options_that_cannot_be_used_say_why(service, files, tmp_path, capsys, options, said):
+    arguments = ["--server", service, "--out", str(tmp_path), "--image", str(files / "digit.png"), *options]
+
+    assert main(arguments) == 1
+    assert said in capsys.readouterr().err
