@@ -15,7 +15,10 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from jobs.errors import UnsupportedModel
 from jobs.schemas import Capability, Inspection, Manifest
+from worker.methods._chunks import is_out_of_memory
 from worker.models.surgery import attention_on_math, operate
+
+Derivative = Callable[[], Tensor]
 
 _REPEATS = 3  # The median of as many timings, after one to warm up.
 _ENOUGH_SECONDS = 1.0  # A big model's timings are not repeated beyond this.
@@ -32,6 +35,9 @@ class _Finding:
 
 def inspect(model: nn.Module, manifest: Manifest) -> Inspection:
     """Run a probe through the model: forward, gradient, one row of the Hessian after surgery.
+
+    Each of the times found is that of the step alone: a backward without its forward, a row of the Hessian without the
+    graph that all rows share.
 
     Args:
         model: In eval mode, frozen; on the device on which it is to be measured.
@@ -87,7 +93,7 @@ def _cuda_peak(model: nn.Module, sample: Tensor) -> int:
     torch.cuda.synchronize(sample.device)
     before: int = torch.cuda.memory_allocated(sample.device)
     torch.cuda.reset_peak_memory_stats(sample.device)
-    _gradient(model, sample)
+    _gradient(model, sample)()
     peak: int = torch.cuda.max_memory_allocated(sample.device)
     return peak - before
 
@@ -101,9 +107,9 @@ def _probe(model: nn.Module, manifest: Manifest) -> Tensor:
 def _checked_outputs(model: nn.Module, probe: Tensor, manifest: Manifest) -> int:
     try:
         outputs = _forward(model, probe)
-    except torch.OutOfMemoryError:
-        raise
     except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+        if is_out_of_memory(error):
+            raise
         raise UnsupportedModel(
             f"the model does not take inputs of shape {list(manifest.input.shape)}: {_first_line(error)}. Set the "
             "manifest's input.shape to what the model was trained on, or the architecture's arguments to that shape "
@@ -130,36 +136,38 @@ def _forward(model: nn.Module, probe: Tensor) -> Tensor:
         return outputs
 
 
-def _gradient(model: nn.Module, probe: Tensor) -> Tensor:
+def _gradient(model: nn.Module, probe: Tensor) -> Derivative:
+    """Run the forward, and return the backward."""
     sample = probe.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(sample)[0, 0], sample)
-    return gradient
+    logit = model(sample)[0, 0]
+    return lambda: torch.autograd.grad(logit, sample, retain_graph=True)[0]
 
 
-def _hessian_row(model: nn.Module, probe: Tensor) -> Tensor:
-    """Return the Hessian's row of the feature with the largest gradient, which surely depends on the others."""
+def _hessian_row(model: nn.Module, probe: Tensor) -> Derivative:
+    """Build the gradient's graph, and return the row of the feature with the largest gradient."""
     sample = probe.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(model(sample)[0, 0], sample, create_graph=True)
     if not gradient.requires_grad:
-        return torch.zeros_like(sample)  # A linear model: there is nothing left to differentiate.
-    (row,) = torch.autograd.grad(gradient.flatten()[gradient.abs().argmax()], sample, materialize_grads=True)
-    return row
+        return lambda: torch.zeros_like(sample)  # A linear model: there is nothing left to differentiate.
+    entry = gradient.flatten()[gradient.abs().argmax()]
+    return lambda: torch.autograd.grad(entry, sample, retain_graph=True, materialize_grads=True)[0]
 
 
-def _attempt(derivative: Callable[[], Tensor], device: torch.device) -> _Finding:
+def _attempt(prepare: Callable[[], Derivative], device: torch.device) -> _Finding:
     try:
+        derivative = prepare()
         values = derivative()
-    except (torch.OutOfMemoryError, MemoryError):
-        raise
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         return _Finding(obstacle=_obstacle(error))
     if not values.isfinite().all():
         return _Finding(obstacle="it holds NaN or infinite values")
     return _Finding(seconds=_median_seconds(derivative, device))
 
 
-def _obstacle(error: RuntimeError) -> str:
-    """Name the operator that PyTorch has no derivative for."""
+def _obstacle(error: RuntimeError | MemoryError) -> str:
+    """Name the operator that PyTorch has no derivative for, where that is the reason."""
+    if is_out_of_memory(error):
+        return "it does not fit into the worker's memory"
     operator = re.search(r"derivative for '?(aten::\w+?)(?:_backward)?'? is not implemented", str(error))
     if operator is None:
         return _first_line(error)

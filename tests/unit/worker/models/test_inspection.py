@@ -85,6 +85,30 @@ def test_a_model_without_gradients_can_still_be_run_forward():
     assert found.obstacles.keys() == {Capability.GRADIENT, Capability.SECOND_DERIVATIVE}
 
 
+class Greedy(torch.autograd.Function):
+    """Its backward asks for more memory than there is."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x * 1
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * torch.empty(2**60, dtype=torch.uint8)
+
+
+class GreedyModel(nn.Module):
+    def forward(self, x):
+        return Greedy.apply(x)
+
+
+def test_a_model_too_large_for_its_derivatives_can_still_be_run_forward():
+    found = inspect(frozen(GreedyModel()), features(4))
+
+    assert found.capabilities == (Capability.FORWARD,)
+    assert "does not fit into the worker's memory" in found.obstacles[Capability.GRADIENT]
+
+
 def test_a_linear_model_differentiates_twice_to_zero():
     found = inspect(frozen(nn.Linear(4, 2)), features(4))
 
