@@ -8,7 +8,7 @@ time would otherwise go into starting n tiny operations.
 AND atom `S` is worth 1 on `T` where `S ⊆ T`; OR atom `S` where `S ∩ T ≠ ∅`. The empty atom of either kind is the
 constant 1.
 
-Source: Li & Zhang, https://arxiv.org/abs/2302.13091 (AND and OR interactions); Yates' algorithm for Kronecker powers.
+Source: Theorem 2.1 of https://arxiv.org/abs/2502.10162, by Yates's algorithm for Kronecker powers.
 """
 
 from __future__ import annotations
