@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -59,7 +60,10 @@ def _client(options: argparse.Namespace) -> Iterator[Client]:
     print(f"Starting the service; its log is {options.out / 'service.log'}", flush=True)
     with local_service(options.out) as url, Client(url) as client:
         print(f"The service is ready on {url}", flush=True)
-        yield client
+        try:
+            yield client
+        finally:
+            print("\nStopping the service", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,4 +103,5 @@ def _parameters(text: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the service is stopped first
     sys.exit(main())
