@@ -10,8 +10,9 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import httpx
 
 from examples.client import Client, Refused
 from examples.local_service import ServiceFailed, local_service
-from examples.photograph import Unusable
+from examples.photograph import Unusable, explain_photograph, find_model, read_picture
 
 FOLDER = Path(".demo")
 
@@ -28,8 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
+        work = _plan(options)
         with _client(options) as client:
-            _run(client, options)
+            work(client)
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         return 130
@@ -39,15 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(client: Client, options: argparse.Namespace) -> None:
+def _plan(options: argparse.Namespace) -> Callable[[Client], None]:
+    """Find out what to do with a client, and whether it can be done, before a service is started for it."""
     if options.image is None:
         from examples.decoys import catch_the_shortcut
 
-        catch_the_shortcut(client, options.out)
-    else:
-        from examples.photograph import explain_photograph
-
-        explain_photograph(client, options)
+        return partial(catch_the_shortcut, folder=options.out)
+    return partial(explain_photograph, image=read_picture(options.image), upload=find_model(options), options=options)
 
 
 @contextmanager

@@ -36,13 +36,20 @@ class Upload:
     manifest: dict[str, Any]
 
 
-def explain_photograph(client: Client, options: argparse.Namespace) -> None:
-    """Upload the model, explain the picture, save what comes back and say what it is."""
+def read_picture(path: Path) -> bytes:
+    """Return the picture's file.
+
+    Raises:
+        Unusable: It cannot be read.
+    """
     try:
-        image = options.image.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise Unusable(f"cannot read the picture: {error}") from error
-    upload = find_model(options)
+
+
+def explain_photograph(client: Client, *, image: bytes, upload: Upload, options: argparse.Namespace) -> None:
+    """Upload the model, explain the picture, save what comes back and say what it is."""
     print(f"Uploading {upload.manifest['name']} ({upload.path.stat().st_size / 1e6:.0f} MB)", flush=True)
     model = client.upload(upload.path, upload.manifest)
     params = options.params | ({"preset": options.preset} if options.preset else {})
