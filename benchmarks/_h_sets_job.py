@@ -81,22 +81,27 @@ def network(name: str, weights: str | None, size: int, device: torch.device) -> 
         return models.load(Manifest(architecture=name), Path(weights), device=device)
     torch.manual_seed(0)
     changes = {"image_size": size} if name.startswith("vit") else {}
-    model: nn.Module = get_model(name, **changes).eval().requires_grad_(False).to(device)
-    return model
+    model: nn.Module = get_model(name, **changes)
+    if name.startswith("vit"):
+        nn.init.normal_(model.heads[-1].weight, std=0.02)  # torchvision's are zeros: nothing would depend on anything
+    return model.eval().requires_grad_(False).to(device)
+
+
+def clock(device: torch.device) -> float:
+    """Return seconds once the device is idle: CPU time on a CPU, as neighbours disturb it less, else wall time."""
+    if device.type != "cuda":
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def best_of(repeats: int, run: Callable[[], object], device: torch.device) -> float:
-    """Return the fewest seconds of several runs: CPU time on a CPU, as neighbours disturb it less, else wall time."""
-    clock = time.perf_counter if device.type == "cuda" else time.process_time
+    """Return the fewest seconds of several runs, by `clock`."""
     times = []
     for _ in range(repeats):
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        start = clock()
+        start = clock(device)
         run()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(clock() - start)
+        times.append(clock(device) - start)
     return min(times)
 
 
