@@ -72,6 +72,14 @@ def test_a_deserted_job_is_claimed_again(store: JobStore, job: Job, clock: Clock
     assert (claimed.attempt, claimed.progress) == (2, Progress())
 
 
+def test_a_deserted_job_that_was_to_stop_is_not_claimed(store: JobStore, job: Job, clock: Clock):
+    claim(store, job)
+    store.cancel(job.id, "a")
+    clock.now += LEASE_SECONDS + 1
+
+    assert claim(store, job) is None
+
+
 def test_a_job_is_claimed_no_more_often_than_allowed(store: JobStore, job: Job):
     for attempt in range(1, MAX_ATTEMPTS + 1):
         assert claim(store, job) is not None
