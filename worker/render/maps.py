@@ -20,7 +20,7 @@ def saliency(explanation: Explanation) -> bytes:
     scale = scale_of(values)
     picture = framed(enlarge(scale.colour(values), enlargement(*values.shape)))
     width = inner_width(picture.width)
-    title = heading("What each pixel contributes", explanation, width)
+    title = heading(_title(scale), explanation, width)
     return encode(sheet([title, picture, colour_bar(scale, width), lines(_reading(explanation, scale), width)]))
 
 
@@ -30,7 +30,7 @@ def overlay(explanation: Explanation, pixels: Floats) -> bytes:
     scale = scale_of(values)
     picture = framed(enlarge(blend(grey(pixels), scale, values), enlargement(*values.shape)))
     width = inner_width(picture.width)
-    title = heading("What each pixel contributes, over the picture", explanation, width)
+    title = heading(f"{_title(scale)}, over the picture", explanation, width)
     bar = colour_bar(scale, width, over=_MID_GREY)
     return encode(sheet([title, picture, bar, lines(_reading(explanation, scale), width)]))
 
@@ -40,6 +40,10 @@ def grey(pixels: Floats) -> Picture:
     luma = np.asarray(pixels, dtype=np.float64) @ [0.299, 0.587, 0.114]
     flat = np.asarray(np.rint(25 + 185 * luma.clip(0, 1)), dtype=np.uint8)
     return np.repeat(flat[..., None], 3, axis=2)
+
+
+def _title(scale: Scale) -> str:
+    return "What each pixel contributes" if scale.signed else "How much each pixel matters"
 
 
 def _reading(explanation: Explanation, scale: Scale) -> list[str]:

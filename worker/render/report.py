@@ -28,8 +28,8 @@ _PAGE = Path(__file__).parent / "page"
 _CAPTIONS = {
     "sets.png": "Every coloured group is a set of inputs that the model uses together: changing one of them changes "
     "what another is worth. Rank 1 matters most.",
-    "overlay.png": "Where the contributions lie in the picture. The stronger the colour, the larger the contribution.",
-    "saliency.png": "The contributions alone, on the scale below them.",
+    "overlay.png": "Where in the picture it matters, and how much. The stronger the colour, the larger the value.",
+    "saliency.png": "The same values alone, on the scale below them.",
 }
 
 
