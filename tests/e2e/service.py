@@ -24,7 +24,8 @@ from torch import nn
 
 T = TypeVar("T")
 
-SIDE = 32
+SIDE = 40
+CHANNELS = 24
 PATIENCE_SECONDS = 60.0
 RECOVERY_SECONDS = 30.0
 """What the issue grants to a killed part, counted from its restart."""
@@ -39,12 +40,12 @@ MANIFEST = {
     "architecture": {
         "family": "sequential",
         "layers": [
-            {"type": "conv2d", "inputs": 1, "outputs": 8, "kernel": 3, "padding": 1},
-            {"type": "relu"},
-            {"type": "conv2d", "inputs": 8, "outputs": 8, "kernel": 3, "padding": 1},
-            {"type": "relu"},
+            {"type": "conv2d", "inputs": 1, "outputs": CHANNELS, "kernel": 3, "padding": 1},
+            {"type": "silu"},
+            {"type": "conv2d", "inputs": CHANNELS, "outputs": CHANNELS, "kernel": 3, "padding": 1},
+            {"type": "silu"},
             {"type": "flatten"},
-            {"type": "linear", "inputs": 8 * SIDE * SIDE, "outputs": 3},
+            {"type": "linear", "inputs": CHANNELS * SIDE * SIDE, "outputs": 3},
         ],
     },
     "input": {"kind": "image", "shape": [1, SIDE, SIDE]},
@@ -61,10 +62,9 @@ SLOW = {
 
 def weights() -> bytes:
     torch.manual_seed(0)
-    flat = 8 * SIDE * SIDE
     net = nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.Flatten(),
-        nn.Linear(flat, 3),
+        nn.Conv2d(1, CHANNELS, 3, padding=1), nn.SiLU(), nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), nn.SiLU(),
+        nn.Flatten(), nn.Linear(CHANNELS * SIDE * SIDE, 3),
     )  # fmt: skip
     return save(net.state_dict())
 
