@@ -3,7 +3,8 @@
 Bytes are shared by whatever has the same digest, and rows of the job store say who needs them. Nobody may delete
 bytes that a new row is about to need, so both sides keep a protocol:
 
-    to add     put(bytes) → commit the row → if not exists(sha256): put(bytes) again
+    to add     put(bytes) → commit the row → if not exists(sha256): put(bytes) again;
+               or, where the bytes are not at hand any more, let `store.succeed(…, exists=artifacts.exists)` look
     to delete  store.discard(sha256s, artifacts.delete), which looks for rows and deletes while no row can be committed
 
 Whichever commits first, the other one sees it: a row that comes first is found by `discard`; bytes that are deleted

@@ -11,6 +11,7 @@ from threading import Event
 
 import structlog
 
+from jobs.artifacts import ArtifactStore
 from jobs.errors import NotFound
 from jobs.queue import Queue
 from jobs.schemas import Job
@@ -30,7 +31,8 @@ def open_desk(settings: Settings) -> Desk:
     """Connect to the store and the queue, and lay out one runner per slot (none is started yet)."""
     store = JobStore(settings.store_url)
     runners = [Runner(settings, partial(open_execution, slot=slot)) for slot in range(settings.slots)]
-    return Desk(settings, store, Recorder(store, Queue(settings), settings), Slots(runners))
+    recorder = Recorder(store, Queue(settings), settings, ArtifactStore(settings.bytes_url))
+    return Desk(settings, store, recorder, Slots(runners))
 
 
 @dataclass(frozen=True)

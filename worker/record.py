@@ -8,7 +8,8 @@ from typing import assert_never
 
 import structlog
 
-from jobs.errors import Problem, QueueUnavailable, RunnerCrashed, StoreUnavailable, from_problem
+from jobs.artifacts import ArtifactStore
+from jobs.errors import ArtifactsUnavailable, Problem, QueueUnavailable, RunnerCrashed, StoreUnavailable, from_problem
 from jobs.queue import Queue
 from jobs.schemas import Job
 from jobs.settings import Settings
@@ -29,6 +30,7 @@ class Recorder:
     store: JobStore
     queue: Queue
     settings: Settings
+    artifacts: ArtifactStore
 
     def record(self, job: Job, ending: Ending) -> None:
         """Advance `job` as `ending` demands; keep trying for as long as the lease lasts where the store is away.
@@ -50,10 +52,7 @@ class Recorder:
 
     def _advance(self, job: Job, ending: Ending) -> bool:
         match ending:
-            case Finished():
-                return self._succeed(job, ending)
-            case Inspected():
-                self.store.model_ready(job.model_id, weights_sha256=ending.weights_sha256, inspection=ending.inspection)
+            case Finished() | Inspected():
                 return self._succeed(job, ending)
             case Failed():
                 return self._fail_or_retry(job, ending.problem)
@@ -69,6 +68,23 @@ class Recorder:
                 assert_never(ending)
 
     def _succeed(self, job: Job, ending: Finished | Inspected) -> bool:
+        """Record a result whose files are there; one whose files went with an equal result is made again."""
+        try:
+            if isinstance(ending, Inspected):
+                self._make_ready(job, ending)
+            return self._record_result(job, ending)
+        except ArtifactsUnavailable as error:
+            return self._fail_or_retry(job, error.problem())
+
+    def _make_ready(self, job: Job, ending: Inspected) -> None:
+        self.store.model_ready(
+            job.model_id,
+            weights_sha256=ending.weights_sha256,
+            inspection=ending.inspection,
+            exists=self.artifacts.exists,
+        )
+
+    def _record_result(self, job: Job, ending: Finished | Inspected) -> bool:
         return self.store.succeed(
             job.id,
             job.attempt,
@@ -77,6 +93,7 @@ class Recorder:
             cost=ending.cost if isinstance(ending, Finished) else None,
             device=ending.device,
             retention_seconds=self._retention,
+            exists=self.artifacts.exists,
         )
 
     def _fail_or_retry(self, job: Job, problem: Problem) -> bool:

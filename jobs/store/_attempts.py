@@ -12,7 +12,7 @@ from jobs.schemas import ArtifactReference, Cost, Job, Progress, Status
 from jobs.store import _rows
 from jobs.store._database import Database
 from jobs.store._ending import end
-from jobs.store._references import refer
+from jobs.store._references import refer, require_bytes
 from jobs.store._tables import jobs
 
 PUT_BACK = {
@@ -85,8 +85,17 @@ class Attempts:
         cost: Cost | None,
         device: str | None,
         retention_seconds: float,
+        exists: Callable[[str], bool] | None = None,
     ) -> bool:
-        """Record the result; False: the attempt is over already, and nothing was written."""
+        """Record the result; False: the attempt is over already, and nothing was written.
+
+        Args:
+            exists: `ArtifactStore.exists`, for whoever put the files and cannot put them again; see `jobs.artifacts`.
+
+        Raises:
+            ArtifactsUnavailable: Files have been deleted since they were put; nothing was written.
+        """
+        needed = [artifact.sha256 for artifact in artifacts]
         now = self._clock()
         result = {
             "artifacts": [artifact.model_dump(mode="json") for artifact in artifacts],
@@ -99,7 +108,8 @@ class Attempts:
         with self._database.write() as connection:
             ended = end(connection, _running(job_id, attempt), Status.SUCCEEDED, now=now, values=result)
             if ended:
-                refer(connection, job_id, [artifact.sha256 for artifact in artifacts])
+                refer(connection, job_id, needed)
+                require_bytes(exists, needed)
         return bool(ended)
 
     def fail(self, job_id: str, attempt: int, problem: Problem, *, retention_seconds: float) -> bool:

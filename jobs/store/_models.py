@@ -14,7 +14,7 @@ from jobs.store import _idempotency, _rows
 from jobs.store._database import Database
 from jobs.store._idempotency import IdempotencyKey
 from jobs.store._paging import Page, fetch_page
-from jobs.store._references import refer
+from jobs.store._references import refer, require_bytes
 from jobs.store._tables import jobs, models
 
 
@@ -85,13 +85,28 @@ class Models:
             rows, next_cursor = fetch_page(connection, query, models, limit=limit, cursor=cursor)
         return Page([_rows.model_of(row) for row in rows], next_cursor)
 
-    def model_ready(self, model_id: str, *, weights_sha256: str, inspection: Inspection) -> None:
-        """Record what inspection found; a model that is not being inspected stays as it is."""
+    def model_ready(
+        self,
+        model_id: str,
+        *,
+        weights_sha256: str,
+        inspection: Inspection,
+        exists: Callable[[str], bool] | None = None,
+    ) -> None:
+        """Record what inspection found; a model that is not being inspected stays as it is.
+
+        Args:
+            exists: As for `succeed`.
+
+        Raises:
+            ArtifactsUnavailable: The weights have been deleted since they were put; nothing was written.
+        """
         with self._database.write() as connection:
             changed = update(models).where(models.c.id == model_id, models.c.status == ModelStatus.INSPECTING)
             values = {"weights_sha256": weights_sha256, "inspection": inspection.model_dump(mode="json")}
             if connection.execute(changed.values(status=ModelStatus.READY, **values)).rowcount:
                 refer(connection, model_id, [weights_sha256])
+                require_bytes(exists, [weights_sha256])
 
     def model_failed(self, model_id: str, problem: Problem) -> None:
         """Record why the model cannot be used; a model that is not being inspected stays as it is."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from sqlalchemy import Connection, delete, insert, select
 
+from jobs.errors import ArtifactsUnavailable
 from jobs.store._tables import byte_references
 
 
@@ -15,6 +16,16 @@ def refer(connection: Connection, owner_id: str, sha256s: Iterable[str]) -> None
     missing = [{"owner_id": owner_id, "sha256": sha256} for sha256 in sorted(set(sha256s) - held)]
     if missing:
         connection.execute(insert(byte_references), missing)
+
+
+def require_bytes(exists: Callable[[str], bool] | None, sha256s: Iterable[str]) -> None:
+    """Check, inside the transaction that refers to the bytes, that they have not been discarded since they were put.
+
+    Raises:
+        ArtifactsUnavailable: Some have; rolling back leaves the row as it was, and its attempt may be made again.
+    """
+    if exists is not None and not all(exists(sha256) for sha256 in sha256s):
+        raise ArtifactsUnavailable("Files of the result were deleted with an equal result; they must be made again.")
 
 
 def unrefer(connection: Connection, owner_ids: Collection[str]) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from jobs.errors import OutOfMemory
+from jobs.errors import ArtifactsUnavailable, OutOfMemory
 from jobs.schemas import Cost, Job, Model, Progress, Status
 from jobs.store import Beat, JobStore
 from tests.contract.rows import (
@@ -30,10 +32,10 @@ def claim(store: JobStore, job: Job) -> Job | None:
     return store.claim(job.id, worker="w", lease_seconds=LEASE_SECONDS, max_attempts=MAX_ATTEMPTS)
 
 
-def succeed(store: JobStore, job: Job, attempt: int) -> bool:
+def succeed(store: JobStore, job: Job, attempt: int, **arguments: Callable[[str], bool]) -> bool:
     return store.succeed(
         job.id, attempt, artifacts=[an_artifact("result")], timings={"compute": 0.5}, cost=Cost(forwards=31),
-        device="cpu", retention_seconds=RETENTION_SECONDS,
+        device="cpu", retention_seconds=RETENTION_SECONDS, **arguments,
     )  # fmt: skip
 
 
@@ -127,6 +129,17 @@ def test_success_is_recorded_whole(store: JobStore, job: Job):
     assert (done.timings, done.cost, done.device) == ({"compute": 0.5}, Cost(forwards=31), "cpu")
     assert done.artifacts == (an_artifact("result"),)
     assert (done.progress.fraction, done.lease_until, done.error) == (1.0, None, None)
+
+
+def test_a_result_whose_files_were_deleted_is_not_recorded(store: JobStore, job: Job):
+    claim(store, job)
+    before = store.job(job.id, None)
+
+    with pytest.raises(ArtifactsUnavailable):
+        succeed(store, job, 1, exists=lambda sha256: False)
+
+    assert store.job(job.id, None) == before
+    assert succeed(store, job, 1, exists=lambda sha256: True)
 
 
 def test_failure_is_recorded_with_its_reason(store: JobStore, job: Job):

@@ -10,6 +10,7 @@ from threading import Thread
 
 import pytest
 
+from jobs.artifacts import ArtifactStore
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.schemas import Job, Status
 from jobs.settings import Settings
@@ -48,7 +49,9 @@ class Workplace:
         self.store.add_model(scripts.MODEL)
         self.bell = Bell()
         slots = Slots([Runner(self.settings, scripts.open_scripts) for _ in range(self.settings.slots)])
-        self.desk = Desk(self.settings, self.store, Recorder(self.store, self.bell, self.settings), slots)  # type: ignore[arg-type]
+        self.artifacts = ArtifactStore(self.settings.bytes_url)
+        recorder = Recorder(self.store, self.bell, self.settings, self.artifacts)  # type: ignore[arg-type]
+        self.desk = Desk(self.settings, self.store, recorder, slots)
 
     def add(self, method: str, **changes: object) -> Job:
         changes = {"status": Status.QUEUED, "attempt": 0, **changes}
@@ -156,7 +159,7 @@ def test_a_failing_store_of_bytes_is_tried_again_later_but_not_for_ever(workplac
 
 def test_a_bell_that_cannot_be_rung_is_left_to_the_reaper(workplace: Workplace) -> None:
     broken = BrokenBell()
-    recorder = Recorder(workplace.store, broken, workplace.settings)  # type: ignore[arg-type]
+    recorder = Recorder(workplace.store, broken, workplace.settings, workplace.artifacts)  # type: ignore[arg-type]
     desk = Desk(workplace.settings, workplace.store, recorder, workplace.desk.slots)
     workplace.add("kill_itself")
 
