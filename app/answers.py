@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from app.deps import Gateway
 from app.documents import JobDocument, job_document
-from app.preferences import applied, matches
+from app.preferences import applied, matches, wait_seconds
 from app.submission import Submitted
 from jobs.schemas import Job, Status
 
@@ -50,9 +50,16 @@ def poll_header(job: Job) -> dict[str, str]:
 
 
 async def submitted_response(here: Gateway, request: Headers, submitted: Submitted) -> Response:
-    """Answer a request that made a job: 200 when the job is finished, 202 while it is not."""
-    job = submitted.job
+    """Answer a request that made a job, after waiting for as long as it prefers: 200 when it is finished, else 202."""
+    job = await _awaited(here, submitted.job, wait_seconds(request))
     headers = {"Location": f"/v1/jobs/{job.id}", **poll_header(job), **applied(request)}
     if submitted.replayed:
         headers["Idempotency-Replayed"] = "true"
     return document_response(await described(here, job), 200 if job.status.finished else 202, headers=headers)
+
+
+async def _awaited(here: Gateway, job: Job, seconds: float) -> Job:
+    if job.status.finished or not seconds:
+        return job
+    read = here.reader(here.store.job, job.id, job.tenant)
+    return await here.waiting.until(read, lambda job: job.status.finished, seconds=seconds)

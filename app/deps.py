@@ -60,12 +60,13 @@ async def gateway(request: Request) -> Gateway:
 Here = Annotated[Gateway, Depends(gateway)]
 
 
-async def tenant(request: Request, here: Here) -> str:
+async def tenant(request: Request) -> str:
     """Return whose request this is.
 
     Raises:
         Unauthorized: Keys are set, and the request carries none of them.
     """
+    here: Gateway = request.app.state.gateway
     if not here.settings.api_keys:
         return LOCAL_TENANT
     key = _given_key(request)

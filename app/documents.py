@@ -85,7 +85,9 @@ class JobDocument(BaseModel):
     priority: Literal["interactive", "batch"]
     tags: list[str]
     progress: Progress
-    queue_position: int | None = Field(description="How many jobs of this priority are ahead; only while queued.")
+    queue_position: int | None = Field(
+        description="How many jobs of this priority are ahead; only while queued, and not in lists."
+    )
     cancel_requested: bool
     attempt: int
     retry_of: str | None

@@ -37,7 +37,8 @@ def create_app(settings: Settings, *, queue: Queue | None = None) -> FastAPI:
     app = FastAPI(lifespan=_lifespan(settings, queue), docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_middleware(Guard, settings=settings)
     errors.install(app)
-    for module in (models, methods, explanations, jobs, health, pages):
+    # Routes are tried one after the other; status reads are by far the most frequent.
+    for module in (jobs, explanations, models, methods, health, pages):
         app.include_router(module.router)
     openapi.describe(app)
     return app

@@ -85,6 +85,7 @@ def add(here: Gateway, job: Job, *, key: IdempotencyKey | None, data: bytes | No
         # Deleted between put and commit, by someone whose rows no longer needed them; from now on ours does.
         here.artifacts.put(data)
     if added.id == job.id:
+        log.info("job_added", job=job.id, tenant=job.tenant, method=job.method, retry_of=job.retry_of)
         ring(here, job)
     return Submitted(added, replayed=added.id != job.id)
 

@@ -17,25 +17,22 @@ from app.estimates import estimated
 from app.guard import MIB
 from app.multipart import Expected, received_parts
 from app.openapi import EXPLANATION_BODY, also, secured
-from app.preferences import idempotency_key, wait_seconds, wants_recomputation
+from app.preferences import idempotency_key, wants_recomputation
 from app.submission import Submitted, replayed, submit
 from app.validation import Checked, check_explanation
-from jobs.schemas import ExplanationRequest, Job
+from jobs.schemas import ExplanationRequest
 from jobs.store import IdempotencyKey
 
 router = APIRouter(prefix="/v1/explanations", tags=["explanations"])
 
 
 @dataclass(frozen=True)
-class Envelope:
-    """A request as it came: JSON, or JSON and a picture."""
+class Received:
+    """A request as it came, not yet parsed: JSON, or JSON and a picture."""
 
-    request: ExplanationRequest
+    text: bytes
     picture: bytes | None = None
-    digest: str | None = None
-
-    def fingerprint(self, path: str) -> str:
-        return fingerprint(path, self.request.model_dump(mode="json"), *([self.digest] if self.digest else []))
+    picture_sha256: str | None = None
 
 
 @router.post(
@@ -54,9 +51,9 @@ async def create_explanation(request: Request, here: Here, tenant: Tenant) -> Re
     result (`cached`), or joins the job under way; `Cache-Control: no-cache` computes again. With an
     `Idempotency-Key` a repeated request gets the job of the first one.
     """
-    envelope = await _received(request, here)
-    submitted = await run_in_threadpool(_submitted, here, tenant, request, envelope)
-    return await submitted_response(here, request.headers, await _awaited(here, tenant, submitted, request))
+    received = await _received(request, here)
+    submitted = await run_in_threadpool(_submitted, here, tenant, request, received)
+    return await submitted_response(here, request.headers, submitted)
 
 
 @router.post(
@@ -69,48 +66,39 @@ async def create_explanation(request: Request, here: Here, tenant: Tenant) -> Re
 )
 async def estimate_explanation(request: Request, here: Here, tenant: Tenant) -> Response:
     """Takes and checks exactly what `POST /v1/explanations` does."""
-    envelope = await _received(request, here)
-    checked = await run_in_threadpool(_checked, here, tenant, envelope)
-    return document_response(estimated(checked))
+    received = await _received(request, here)
+    return document_response(await run_in_threadpool(_estimated, here, tenant, received))
 
 
-async def _received(request: Request, here: Gateway) -> Envelope:
+async def _received(request: Request, here: Gateway) -> Received:
     if media_type(request) != MULTIPART:
-        return Envelope(parsed(ExplanationRequest, await json_bytes(request)))
+        return Received(await json_bytes(request))
     limit = here.settings.max_input_mib * MIB
     async with received_parts(request, {"request": Expected(limit), "image": Expected(limit)}) as parts:
-        envelope = parsed(ExplanationRequest, parts["request"].data)
-        return Envelope(envelope, bytes(parts["image"].data), parts["image"].sha256)
+        return Received(bytes(parts["request"].data), bytes(parts["image"].data), parts["image"].sha256)
 
 
-def _checked(here: Gateway, tenant: str, envelope: Envelope) -> Checked:
-    find_model = partial(here.store.model, tenant=tenant)
-    return check_explanation(envelope.request, envelope.picture, find_model=find_model, settings=here.settings)
-
-
-def _submitted(here: Gateway, tenant: str, request: Request, envelope: Envelope) -> Submitted:
-    key = _key(request, tenant, envelope)
+def _submitted(here: Gateway, tenant: str, http: Request, received: Received) -> Submitted:
+    request = parsed(ExplanationRequest, received.text)
+    key = _key(http, tenant, request, received)
     if earlier := replayed(here, tenant, key):
         return earlier
-    checked = _checked(here, tenant, envelope)
-    recompute = wants_recomputation(request.headers)
-    return submit(here, tenant, envelope.request, checked, key=key, recompute=recompute)
+    checked = _checked(here, tenant, request, received)
+    return submit(here, tenant, request, checked, key=key, recompute=wants_recomputation(http.headers))
 
 
-def _key(request: Request, tenant: str, envelope: Envelope) -> IdempotencyKey | None:
-    if "idempotency-key" not in request.headers:
-        return None  # a fingerprint of a million features is not for free
-    return idempotency_key(request.headers, tenant, envelope.fingerprint(request.url.path))
+def _estimated(here: Gateway, tenant: str, received: Received) -> EstimateDocument:
+    return estimated(_checked(here, tenant, parsed(ExplanationRequest, received.text), received))
 
 
-async def _awaited(here: Gateway, tenant: str, submitted: Submitted, request: Request) -> Submitted:
-    """Wait for the job's end for as long as the client prefers."""
-    seconds = wait_seconds(request.headers)
-    if not seconds or submitted.job.status.finished:
-        return submitted
-    read = here.reader(here.store.job, submitted.job.id, tenant)
-    return Submitted(await here.waiting.until(read, _is_finished, seconds=seconds), submitted.replayed)
+def _checked(here: Gateway, tenant: str, request: ExplanationRequest, received: Received) -> Checked:
+    find_model = partial(here.store.model, tenant=tenant)
+    return check_explanation(request, received.picture, find_model=find_model, settings=here.settings)
 
 
-def _is_finished(job: Job) -> bool:
-    return job.status.finished
+def _key(http: Request, tenant: str, request: ExplanationRequest, received: Received) -> IdempotencyKey | None:
+    if "idempotency-key" not in http.headers:
+        return None  # the fingerprint of a million features is not for free
+    digests = [received.picture_sha256] if received.picture_sha256 else []
+    digest = fingerprint(http.url.path, request.model_dump(mode="json"), *digests)
+    return idempotency_key(http.headers, tenant, digest)

@@ -103,7 +103,8 @@ async def cancel_job(job_id: str, here: Here, tenant: Tenant) -> Response:
     status_code=202,
     operation_id="retryJob",
     response_model=JobDocument,
-    responses=also(200, JobDocument, "A replayed request whose job is finished") | secured(404, 409, 422, 429),
+    responses=also(200, JobDocument, "Finished: waited for (`Prefer: wait=N`), or a replayed request")
+    | secured(404, 409, 422, 429),
     summary="Do a failed, expired or canceled job again, as a new job",
 )
 async def retry_job(request: Request, job_id: str, here: Here, tenant: Tenant) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -25,6 +26,8 @@ from jobs import catalog
 from jobs.errors import Conflict, InternalError, NotFound, from_problem
 from jobs.schemas import Manifest, Model, ModelStatus
 from jobs.store import IdempotencyKey
+
+log = structlog.get_logger()
 
 DEFAULT_WAIT_SECONDS = 10.0
 """An upload waits so long for its inspection, so that a model that cannot be used is refused in the same breath."""
@@ -88,6 +91,7 @@ def _take_in(
     model, inspection = new_model(here, tenant, manifest, sha256=artifact.sha256, size=artifact.size)
     kept, created = here.store.add_model(model, inspection=inspection, idempotency=key)
     if created:
+        log.info("model_added", model=model.id, tenant=tenant, size_bytes=model.size_bytes)
         ring(here, inspection)
     return kept, created
 

@@ -38,7 +38,8 @@ def test_a_problem_says_what_happened(error):
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("GET", "/nowhere", 404), ("PUT", "/v1/jobs", 405), ("GET", "/v1/jobs/job_x", 404),
-     ("GET", "/v1/jobs?limit=x", 422), ("GET", "/v1/jobs?statuss=failed", 422), ("POST", "/v1/explanations", 415), ("POST", "/v1/models", 415),
+     ("GET", "/v1/jobs?limit=x", 422), ("GET", "/v1/jobs?statuss=failed", 422),
+     ("POST", "/v1/explanations", 415), ("POST", "/v1/models", 415),
      ("GET", "/v1/jobs/job_x?wait=61", 422), ("GET", "/v1/jobs?cursor=abc", 422), ("GET", "/v1/methods/h-set", 404)],
 )  # fmt: skip
 def test_every_refusal_is_a_problem(client, method, path, status):

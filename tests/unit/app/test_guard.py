@@ -66,14 +66,15 @@ def keyed(settings, queue):
 @pytest.mark.parametrize(
     "headers",
     [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic YTpi"}, {"X-API-Key": ""}, {"X-API-Key": "gamma"},
-     {"X-API-Key": digest("alpha")}, {"Authorization": "Bearer"}, {"Authorization": "Bearer \xe4\xf6".encode("latin-1")}],
+     {"X-API-Key": digest("alpha")}, {"Authorization": "Bearer"},
+     {"Authorization": "Bearer \xe4\xf6".encode("latin-1")}],
 )  # fmt: skip
-@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/methods", "/v1/models", "/v1/jobs/job_0", "/v1/methods/h-sets"])
-def test_without_a_known_key_there_is_no_answer(keyed, headers, path):
-    answer = keyed.get(path, headers=headers)
+def test_without_a_known_key_there_is_no_answer(keyed, headers):
+    for path in ("/v1/jobs", "/v1/methods", "/v1/models", "/v1/jobs/job_0", "/v1/methods/h-sets"):
+        answer = keyed.get(path, headers=headers)
 
-    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
-    assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
 @pytest.mark.parametrize(
