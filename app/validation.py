@@ -71,6 +71,7 @@ def check_explanation(
     if not (found := support(spec, model.manifest, inspection)).supported:
         raise UnsupportedModel(found.reason or "", errors=[FieldError(pointer="/method", detail=found.reason or "")])
     _check_target(request.target, inspection.outputs)
+    _check_target_is_used(request.target, spec, params)
     kind = model.manifest.input.kind
     data = _picture(request, picture, settings) if kind == "image" else _features(request, picture, model.manifest)
     return Checked(
@@ -145,6 +146,16 @@ def _check_target(target: Target | None, outputs: int) -> None:
     for name, index in (("index", target.index), ("against", target.against)):
         if index is not None and index >= outputs:
             raise invalid_at(f"/target/{name}", f"expected a class from 0 to {outputs - 1}, got {index}")
+
+
+def _check_target_is_used(target: Target | None, spec: MethodSpec, params: Mapping[str, JsonValue]) -> None:
+    """Some values leave no choice of class; the parameter's schema lists them under `x-refuses-target`."""
+    if target is None:
+        return
+    for name, schema in spec.parameters.get("properties", {}).items():
+        if params.get(name) in schema.get("x-refuses-target", ()):
+            detail = f"expected no target with {name} {params[name]!r}, which chooses the class itself; leave one out"
+            raise invalid_at("/target", detail)
 
 
 def _picture(request: ExplanationRequest, picture: bytes | None, settings: Settings) -> bytes:

@@ -138,7 +138,9 @@ class HSetsParams(Params):
     )
     path_steps: int = Field(30, ge=1, le=1000, description="Path steps m; costs m + 1 forwards and backwards in all.")
     path_class: PathClass = Field(
-        "fixed", description="fixed: one class along the path. per-point: the class predicted at each point of it."
+        "fixed",
+        description="fixed: one class along the path. per-point: the class predicted at each point of it.",
+        json_schema_extra={"x-refuses-target": ["per-point"]},
     )
     formula: Formula = Field(
         "paper",
