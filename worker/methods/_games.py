@@ -30,7 +30,8 @@ class Game:
         masking: Whose `input` has that shape.
         value: Logits to `(batch,)`; see `worker.methods._values`.
         chunk: Masked inputs that go forward at once.
-        report: Told the stage, the evaluations done and their number; may raise to cancel.
+        expected: Evaluations over all calls, where that is known: what progress is measured by.
+        report: Told the stage, the evaluations done and those expected; may raise to cancel.
         on_halved: Told the new chunk when memory ran out.
     """
 
@@ -41,12 +42,14 @@ class Game:
         value: Callable[[Tensor], Tensor],
         *,
         chunk: int = 8,
+        expected: int = 0,
         report: Callable[[str, int, int], None] = lambda stage, done, total: None,
         on_halved: Callable[[int], None] = lambda chunk: None,
     ) -> None:
         self.masking = masking
         self.evaluations = 0
         self.chunk = chunk
+        self.expected = expected
         self._forward = forward
         self._value = value
         self._report = report
@@ -63,12 +66,12 @@ class Game:
             NumericalError: A value is not finite.
             OutOfMemory: One masked input does not fit.
         """
-        first, total = self.evaluations, self.evaluations + len(coalitions)
+        total = max(self.expected, self.evaluations + len(coalitions))
 
         def evaluate(part: Tensor) -> Tensor:
             values = self._evaluate(part)
             self.evaluations += len(part)
-            self._report("masked inputs", self.evaluations - first, total - first)
+            self._report("masked inputs", self.evaluations, total)
             return values
 
         found = map_chunks(evaluate, coalitions, chunk=self.chunk, on_halved=self._halve)

@@ -23,7 +23,7 @@ _MEAN_ORDERS = (0.3, 0.75, 1.5, 3.0)
 """Mean number of players in a monomial under the prior, tried in turn; τ follows from it."""
 _NUGGETS = (1e-5, 1e-3, 3e-2)
 """Variance, relative to the prior's, that is left to what the kernel cannot represent."""
-_CHOICE = 600
+_CHOICE = 250
 """Training coalitions that choose among those; enough to tell them apart, and cubic in time."""
 _ROWS = 4096
 

@@ -189,6 +189,16 @@ def test_progress_is_reported_chunk_by_chunk():
     assert seen == [("masked inputs", 3, 4), ("masked inputs", 4, 4)]
 
 
+def test_progress_over_several_calls_counts_towards_what_is_expected():
+    seen = []
+    game = linear_game([1.0, 2.0], chunk=4, expected=6, report=lambda *progress: seen.append(progress))
+
+    game(all_coalitions(2))
+    game(all_coalitions(2)[:2])
+
+    assert seen == [("masked inputs", 4, 6), ("masked inputs", 6, 6)]
+
+
 def test_a_smaller_chunk_is_kept_once_memory_ran_out():
     sizes = []
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from worker.methods._coalitions import all_coalitions, indices
+from worker.methods._games import Game, table
+from worker.methods._masking import Masking
 from worker.methods.multi_order import strata, surrogate
 from worker.methods.multi_order.exact import multi_order
 from worker.methods.multi_order.layered import enumerable, layered
@@ -55,8 +57,8 @@ SAMPLERS = {
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_estimates_are_unbiased_and_know_their_error(name):
-    exact = multi_order(TABLE)
     found = [SAMPLERS[name](Table(TABLE), torch.Generator().manual_seed(seed)) for seed in range(SEEDS)]
+    exact = multi_order(TABLE)[list(found[0].orders)]
     i, j = torch.triu_indices(N, N, offset=1)
 
     errors = torch.stack([one.values - exact for one in found])[:, :, i, j]  # (seeds, orders, pairs)
@@ -66,7 +68,7 @@ def test_estimates_are_unbiased_and_know_their_error(name):
 
     sure = (counts >= SEEDS // 2) & (spread > 1e-20)
     bias = (errors.nanmean(0) / (spread / counts).sqrt())[sure]
-    assert sure.float().mean() > 0.6
+    assert int(sure.sum()) >= 100
     assert float(bias.abs().max()) < FIVE_SIGMA
     told = ~own.isnan() & (own > 0)
     assert CALIBRATED[0] < float(errors[told].square().mean() / own[told].square().mean()) < CALIBRATED[1]
@@ -160,6 +162,22 @@ def test_orders_that_do_not_exist_are_refused(orders):
 def test_too_small_a_budget_is_refused_with_the_least():
     with pytest.raises(ValueError, match="expected a budget of 104 or more"):
         layered(Table(TABLE), N, orders=ORDERS, budget=103, generator=torch.Generator())
+
+
+def test_a_network_is_sampled_like_a_table():
+    """A sampler plays a game of a network; with every context drawn often, it comes near the exact interactions."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+    masking = Masking(input=torch.randn(6), baseline=torch.zeros(()), labels=torch.arange(6))
+    game = Game(network, masking, lambda logits: logits[:, 0], chunk=64)
+    exact = multi_order(table(game))
+
+    found = layered(game, 6, orders=range(5), budget=10_000, generator=torch.Generator().manual_seed(0))
+
+    off = ~torch.eye(6, dtype=torch.bool)
+    assert game.evaluations == 2 * 2**6
+    # The network computes in float32, and in batches of other sizes.
+    torch.testing.assert_close(found.values[:, off], exact[:, off], rtol=0, atol=1e-5)
 
 
 def test_neighbours_are_within_the_radius():
