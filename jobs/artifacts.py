@@ -19,7 +19,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -81,7 +81,7 @@ class ArtifactStore:
     def _arrive(self, folder: Path, sha256: str, write: Callable[[Path], None]) -> None:
         """Let `write` make a file under a passing name, and give it its digest's name when it is whole."""
         target = Path(self._path(sha256))
-        if target.exists():
+        with suppress(FileNotFoundError):
             os.utime(target)  # It counts as new again, so that `older_than` gives its row time to come.
             return
         make_private(target.parent)

@@ -59,7 +59,7 @@ def a_model(**fields: Any) -> Model:
         "manifest": Manifest(name=f"model {number}", architecture="resnet18"),
         "sha256": digest(f"weights {number}"),
         "size_bytes": 100,
-        "created_at": NOW + number / 1000,
+        "created_at": NOW + number * 1e-5,
     }
     return Model.model_validate(defaults | fields)
 
@@ -67,7 +67,7 @@ def a_model(**fields: Any) -> Model:
 def a_job(model: Model, **fields: Any) -> Job:
     """A queued job of the model's tenant."""
     number = next(_numbers)
-    created_at = NOW + number / 1000
+    created_at = NOW + number * 1e-5
     defaults = {
         "id": f"job_{number:032x}",
         "tenant": model.tenant,

@@ -294,3 +294,14 @@ def test_bytes_that_are_needed_again_are_not_discarded(store: JobStore, model: M
 def test_a_store_that_cannot_be_opened_is_unavailable(url: str):
     with pytest.raises(StoreUnavailable):
         JobStore(url)
+
+
+def test_a_key_can_lead_to_a_job_that_was_there_already(store: JobStore, model: Model):
+    job, other = store.add(a_job(model)), store.add(a_job(model))
+    key = IdempotencyKey("a", "key", "x")
+
+    assert store.remember(key, job) == job
+    assert store.remember(key, other) == job
+    assert store.replay(key) == job.id
+    with pytest.raises(IdempotencyMismatch):
+        store.remember(IdempotencyKey("a", "key", "y"), job)
