@@ -50,7 +50,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with Rows("multi_order", threads=1) as rows:
         add_exact_seconds(rows)
-        tables = digit_tables(1 if arguments.quick else 5)
+        tables = digit_tables(1 if arguments.quick else 15)
         add_errors(rows, "digits CNN", tables[:2], seeds=1 if arguments.quick else 3)
         add_errors(rows, "random dividends", [random_dividends(CELLS)], seeds=1 if arguments.quick else 3)
         add_errors(rows, "white noise", [white_noise(CELLS)], seeds=1 if arguments.quick else 3)
@@ -257,8 +257,13 @@ def add_strength(rows: Rows, case: str, found: Strength, *, n: int) -> None:
             metric="strength", case=f"{case}, m = {order}, noise off [{low:.2f}, {high:.2f}]",
             value=float(found.corrected[place]), unit="J",
         )  # fmt: skip
-    theory = fit(found.relative, torch.tensor(found.orders), n)
-    rows.add(metric="fitted_n_prime", case=f"{case}, error {theory.error:.3f}", value=theory.n_prime, unit="variables")
+    for with_weight in (True, False):
+        theory = fit(found.relative, torch.tensor(found.orders), n, with_weight=with_weight)
+        how = "with" if with_weight else "without"
+        rows.add(
+            metric="fitted_n_prime", case=f"{case}, {how} the order's weight, error {theory.error:.3f}",
+            value=theory.n_prime, unit="variables",
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

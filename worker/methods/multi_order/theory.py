@@ -3,10 +3,12 @@
 With gradients of different contexts independent, of zero mean and equal variance, the update that an order-m
 interaction receives has the size
 
-    F(m) ∝ (n - m - 1) / (n (n - 1)) · C(n - 2, m)^(-1/2),
+    F(m) ∝ C(n - 2, m)^(-1/2),
 
-the weight of the order in the output over the root of its contextual variability. Networks repeat themselves, so the
-paper computes the curve for fewer variables, n' instead of n, and does not say how many: here n' is fitted.
+a term independent of the order over the root of its contextual variability. The derivation from Eq. 10 leaves the
+weight of the order in the output, (n - m - 1) / (n (n - 1)), as a second factor; the paper's text counts it out, and
+so do we unless asked: with it the curve falls to the right, and measured ones rise again. Networks repeat themselves,
+so the paper computes the curve for fewer variables, n' instead of n, and does not say how many: here n' is fitted.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class Fit:
     with_weight: bool
 
 
-def learning_strength(n: float, position: Tensor, *, with_weight: bool = True) -> Tensor:
+def learning_strength(n: float, position: Tensor, *, with_weight: bool = False) -> Tensor:
     """Return F(m)/F(0) of n variables at m = position · (n - 2) (Eq. 13).
 
     Args:
@@ -52,7 +54,7 @@ def learning_strength(n: float, position: Tensor, *, with_weight: bool = True) -
     return weight * torch.exp(-log_contexts / 2)
 
 
-def fit(relative: Tensor, orders: Tensor, n: int, *, with_weight: bool = True) -> Fit:
+def fit(relative: Tensor, orders: Tensor, n: int, *, with_weight: bool = False) -> Fit:
     """Fit n' so that F(m)/F(0) is nearest to J(m)/J(0), in the least squares.
 
     Args:

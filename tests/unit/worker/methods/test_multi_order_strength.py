@@ -137,23 +137,24 @@ def test_contextual_variability_peaks_in_the_middle():
 def test_the_curve_is_equation_13(n):
     m = torch.arange(n - 1).double()
 
-    found = theory.learning_strength(n, m / (n - 2))
+    found = theory.learning_strength(n, m / (n - 2), with_weight=True)
 
     expected = [(n - 1 - k) / (n - 1) / sqrt(comb(n - 2, k)) for k in range(n - 1)]
     assert found.tolist() == pytest.approx(expected, rel=1e-9)
 
 
 def test_without_the_weight_the_curve_is_symmetric():
-    curve = theory.learning_strength(7.3, torch.linspace(0, 1, 11), with_weight=False)
+    curve = theory.learning_strength(7.3, torch.linspace(0, 1, 11))
 
     torch.testing.assert_close(curve, curve.flip(0))
 
 
-def test_the_number_of_variables_is_recovered():
+@pytest.mark.parametrize("with_weight", [True, False])
+def test_the_number_of_variables_is_recovered(with_weight):
     orders = torch.arange(15)
-    planted = 3 * theory.learning_strength(5.7, orders / 14)
+    planted = 3 * theory.learning_strength(5.7, orders / 14, with_weight=with_weight)
 
-    found = theory.fit(planted, orders, 16)
+    found = theory.fit(planted, orders, 16, with_weight=with_weight)
 
     # The grid of n' has steps of (16 - 2.5) / 400 = 0.034.
     assert found.n_prime == pytest.approx(5.7, abs=0.02)
