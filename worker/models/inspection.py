@@ -13,12 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from jobs.errors import UnsupportedModel
-from jobs.schemas import Capability, Inspection, Manifest
+from jobs.errors import NumericalError, OutOfMemory, UnsupportedModel
+from jobs.schemas import Capability, Inspection, Manifest, Target
 from worker.methods._chunks import is_out_of_memory
-from worker.models.surgery import attention_on_math, operate
-
-Derivative = Callable[[], Tensor]
+from worker.models.surgery import operate
 
 _REPEATS = 3  # The median of as many timings, after one to warm up.
 _ENOUGH_SECONDS = 1.0  # A big model's timings are not repeated beyond this.
@@ -49,9 +47,8 @@ def inspect(model: nn.Module, manifest: Manifest) -> Inspection:
     probe = _probe(model, manifest)
     outputs = _checked_outputs(model, probe, manifest)
     operated = operate(model)
-    gradient = _attempt(lambda: _gradient(model, probe), probe.device)
-    with attention_on_math():
-        row = _attempt(lambda: _hessian_row(operated.model, probe), probe.device)
+    gradient = _attempt_gradient(model, probe)
+    row = _attempt_hessian_row(operated.model, probe)
     return Inspection(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         outputs=outputs,
@@ -136,32 +133,38 @@ def _forward(model: nn.Module, probe: Tensor) -> Tensor:
         return outputs
 
 
-def _gradient(model: nn.Module, probe: Tensor) -> Derivative:
+def _gradient(model: nn.Module, probe: Tensor) -> Callable[[], Tensor]:
     """Run the forward, and return the backward."""
     sample = probe.detach().requires_grad_()
     logit = model(sample)[0, 0]
     return lambda: torch.autograd.grad(logit, sample, retain_graph=True)[0]
 
 
-def _hessian_row(model: nn.Module, probe: Tensor) -> Derivative:
-    """Build the gradient's graph, and return the row of the feature with the largest gradient."""
-    sample = probe.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(sample)[0, 0], sample, create_graph=True)
-    if not gradient.requires_grad:
-        return lambda: torch.zeros_like(sample)  # A linear model: there is nothing left to differentiate.
-    entry = gradient.flatten()[gradient.abs().argmax()]
-    return lambda: torch.autograd.grad(entry, sample, retain_graph=True, materialize_grads=True)[0]
-
-
-def _attempt(prepare: Callable[[], Derivative], device: torch.device) -> _Finding:
+def _attempt_gradient(model: nn.Module, probe: Tensor) -> _Finding:
     try:
-        derivative = prepare()
-        values = derivative()
+        backward = _gradient(model, probe)
+        values = backward()
     except (RuntimeError, MemoryError) as error:
         return _Finding(obstacle=_obstacle(error))
     if not values.isfinite().all():
         return _Finding(obstacle="it holds NaN or infinite values")
-    return _Finding(seconds=_median_seconds(derivative, device))
+    return _Finding(seconds=_median_seconds(backward, probe.device))
+
+
+def _attempt_hessian_row(model: nn.Module, probe: Tensor) -> _Finding:
+    """Compute, as methods do, the row of the feature with the largest gradient."""
+    # Here, as methods import the surgery of this package.
+    from worker.methods.h_sets.rows import hessian_rows
+
+    try:
+        with hessian_rows(model, probe[0], Target(index=0)) as rows:
+            largest = [int(rows.gradient.detach().abs().argmax())]
+            rows(largest)
+            return _Finding(seconds=_median_seconds(lambda: rows(largest), probe.device))
+    except (NumericalError, OutOfMemory) as error:
+        return _Finding(obstacle=error.detail)
+    except (RuntimeError, MemoryError) as error:
+        return _Finding(obstacle=_obstacle(error))
 
 
 def _obstacle(error: RuntimeError | MemoryError) -> str:
