@@ -62,7 +62,7 @@ class Attempts:
             "lease_until": now + lease_seconds,
         }
         claimed = update(jobs).where(jobs.c.id == job_id, free, in_time).values(**taken)
-        with self._database.write() as connection:
+        with self._database.write(durable=False) as connection:
             row = connection.execute(claimed.returning(*_rows.JOB_COLUMNS)).one_or_none()
         return None if row is None else _rows.job_of(row)
 
@@ -71,7 +71,7 @@ class Attempts:
         values = {} if progress is None else {"progress": progress.model_dump(mode="json")}
         renewed = update(jobs).where(_running(job_id, attempt))
         renewed = renewed.values(lease_until=self._clock() + lease_seconds, **values)
-        with self._database.write() as connection:
+        with self._database.write(durable=False) as connection:
             canceled = connection.scalars(renewed.returning(jobs.c.cancel_requested)).one_or_none()
         return Beat(alive=canceled is not None, cancel_requested=bool(canceled))
 

@@ -73,7 +73,7 @@ class Reaping:
     def rung(self, job_ids: Collection[str]) -> None:
         """Record that the bell has rung for these jobs, so that it rings for them less and less often."""
         doubled = case((jobs.c.ring_gap < LONGEST_RING_GAP, jobs.c.ring_gap * 2), else_=jobs.c.ring_gap)
-        with self._database.write() as connection:
+        with self._database.write(durable=False) as connection:
             queued = update(jobs).where(jobs.c.id.in_(job_ids), jobs.c.status == Status.QUEUED)
             connection.execute(queued.values(rung_at=self._clock(), ring_gap=doubled))
 
