@@ -81,6 +81,16 @@ def test_a_batch_gives_what_each_sample_gives_alone(solve):
     torch.testing.assert_close(together.objective, alone, rtol=2e-7, atol=0)
 
 
+def test_samples_of_many_players_come_back_in_order():
+    tables = smooth_tables(10, batch=2, seed=5) * torch.tensor([[1.0], [10.0]], dtype=torch.float64)
+
+    solution = solver.solve(stated(tables))
+
+    h = sparse.predict(solution.atoms, tables[:, 0], torch.arange(2**10))
+    assert (tables - solution.noise - h).abs().max() <= MATCHING
+    assert (solution.gap <= 1e-4).all()
+
+
 @pytest.mark.parametrize("solve", [interior_point.solve, row_generation.solve])
 def test_planted_atoms_are_recovered_without_noise(solve):
     """Few atoms are the sparsest explanation of what they make."""
