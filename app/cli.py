@@ -19,9 +19,11 @@ from pydantic import ValidationError
 from app import commands
 from app.supervisor import Child, Supervisor
 from jobs import pulse
+from jobs.errors import StoreUnavailable
 from jobs.logs import configure_logs
 from jobs.private_folder import make_private
 from jobs.settings import Settings
+from jobs.store import JobStore
 from jobs.version import CODE_VERSION
 
 MISUSE = 2
@@ -96,6 +98,13 @@ def _check_data_dir(settings: Settings) -> None:
         raise Misuse(f"cannot write to the data folder: {error}; set INTERPLAY_DATA_DIR to another") from error
 
 
+def _check_store(settings: Settings) -> None:
+    try:
+        JobStore(settings.store_url).close()
+    except StoreUnavailable as error:
+        raise Misuse(error.detail) from error
+
+
 def _listen(settings: Settings) -> socket.socket:
     try:
         settings.check_exposure()
@@ -110,6 +119,7 @@ def serve(options: argparse.Namespace) -> int:
     """Keep a gateway and a worker running until a signal says stop."""
     settings = _settings(options)
     _check_data_dir(settings)
+    _check_store(settings)
     # The supervisor owns the socket: while a gateway is replaced, callers wait in the backlog and are not refused.
     with _listen(settings) as listening:
         host, port = commands.reachable(settings.host), listening.getsockname()[1]

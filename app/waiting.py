@@ -12,10 +12,10 @@ from typing import Final, TypeVar
 
 Row = TypeVar("Row")
 
-FIRST_PAUSE_SECONDS: Final = 0.004
+FIRST_PAUSE_SECONDS: Final = 0.002
 LONGEST_PAUSE_SECONDS: Final = 0.25
 PAUSE_GROWTH: Final = 0.05  # of the time waited so far: an answer comes at most 5 % late
-READS_PER_SECOND: Final = 200  # of all waiting requests together: less than a tenth of one core
+READS_PER_SECOND: Final = 500  # of all waiting requests together: about a tenth of one core
 
 
 class Waiting:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from jobs.errors import StoreUnavailable
@@ -29,7 +29,7 @@ class Database:
         url: SQLAlchemy URL of a SQLite file (its folder is created, for this user only) or of PostgreSQL.
 
     Raises:
-        StoreUnavailable: The database cannot be opened or its tables not be created.
+        StoreUnavailable: The database cannot be opened, its tables not be created, or they are another version's.
     """
 
     def __init__(self, url: str) -> None:
@@ -38,6 +38,7 @@ class Database:
         self._hasty_writer = self._engine.execution_options(interplay_synchronous="NORMAL")
         with self.write() as connection:
             metadata.create_all(connection)
+            _require_columns(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -72,6 +73,18 @@ def _translated() -> Iterator[None]:
         raise
     except SQLAlchemyError as error:
         raise StoreUnavailable(f"The job store failed: {error}") from error
+
+
+def _require_columns(connection: Connection) -> None:
+    """Refuse the tables of another version, which would otherwise fail at the first statement that differs."""
+    found = inspect(connection)
+    for table in metadata.sorted_tables:
+        there = {column["name"] for column in found.get_columns(table.name)}
+        if missing := [column.name for column in table.columns if column.name not in there]:
+            raise StoreUnavailable(
+                f"The job store was made by another version: its table {table.name} lacks {', '.join(missing)}. Set "
+                "INTERPLAY_DATA_DIR or INTERPLAY_DATABASE_URL to a new place, or move the old one away."
+            )
 
 
 def _engine(url: URL) -> Engine:

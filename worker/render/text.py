@@ -30,6 +30,7 @@ def _font_bytes() -> bytes:
     return _FONT_FILE.read_bytes()
 
 
+@lru_cache(maxsize=2048)
 def width(text: str, size: int) -> int:
     """Pixels that `text` takes from left to right."""
     return round(font(size).getlength(text))
@@ -60,7 +61,8 @@ def fit(text: str, size: int, room: int) -> str:
     return text[:length].rstrip() + "…"
 
 
-def wrap(text: str, size: int, room: int) -> list[str]:
+@lru_cache(maxsize=256)
+def wrap(text: str, size: int, room: int) -> tuple[str, ...]:
     """Break text between words into lines of at most `room` pixels."""
     lines = [""]
     for word in text.split():
@@ -69,7 +71,7 @@ def wrap(text: str, size: int, room: int) -> list[str]:
             lines[-1] = longer
         else:
             lines.append(word)
-    return lines
+    return tuple(lines)
 
 
 def drawable(text: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
-from app.cli import main
+from app.cli import MISUSE, main
 from jobs.version import CODE_VERSION
 
 
@@ -29,3 +31,12 @@ def test_no_command_at_all_is_misuse(capsys: pytest.CaptureFixture[str]) -> None
 
     assert left.value.code == 2
     assert "COMMAND" in capsys.readouterr().err
+
+
+def test_the_store_of_another_version_is_refused_before_anything_starts(tmp_path, capsys):
+    with sqlite3.connect(tmp_path / "jobs.db") as database:
+        database.execute("CREATE TABLE jobs (id TEXT, tenant TEXT, status TEXT, lease_until REAL)")
+    database.close()
+
+    assert main(["serve", "--port", "0", "--data-dir", str(tmp_path)]) == MISUSE
+    assert "another version" in capsys.readouterr().err
