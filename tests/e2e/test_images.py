@@ -1,23 +1,27 @@
-"""The gateway's image without an engine: a virtual environment and a folder that hold only what its stages copy.
+"""The images without an engine: virtual environments that hold only what the Dockerfile's stages copy and install.
 
-The worker's image differs by torch alone, whose second installation is left to `deploy/check_images.sh`.
+The worker's needs a second installation of torch (some minutes, 5 GB), so it is tried where INTERPLAY_TEST_WORKER_IMAGE
+is set, and skipped otherwise.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
 import shutil
 import socket
 import subprocess
-import time
 import venv
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+
+from tests.e2e.service import MANIFEST, QUICK, picture, wait_for, weights
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
@@ -43,19 +47,32 @@ def command(stage: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory):
-    """Folder of a virtual environment that holds what the gateway's image would."""
-    source, environment = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("image")
-    for name in copied("gateway"):
+def gateway_image(tmp_path_factory):
+    return built("gateway", tmp_path_factory.mktemp("gateway"))
+
+
+@pytest.fixture(scope="module")
+def worker_image(tmp_path_factory):
+    if "INTERPLAY_TEST_WORKER_IMAGE" not in os.environ:
+        pytest.skip("installs torch a second time; set INTERPLAY_TEST_WORKER_IMAGE=1 to try it")
+    return built("worker", tmp_path_factory.mktemp("worker"))
+
+
+def built(stage: str, folder: Path) -> Path:
+    """Make what the stage's image would hold in `folder`; return its virtual environment."""
+    source, environment = folder / "source", folder / "environment"
+    for name in copied(stage):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, source / name)
-    (source / "worker").mkdir()
+    for name in {"app", "worker"} - set(copied(stage)):
+        (source / name).mkdir()
     venv.create(environment, with_pip=True)
     install = [environment / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     done = subprocess.run(
-        [*install, "-c", "constraints.txt", requirement("gateway")], cwd=source, capture_output=True, text=True
+        [*install, "-c", "constraints.txt", requirement(stage)], cwd=source, capture_output=True, text=True
     )
     if done.returncode and ("NewConnectionError" in done.stderr or "No matching distribution" in done.stderr):
         pytest.skip(f"the package index cannot be reached: {done.stderr[-300:]}")
@@ -63,42 +80,65 @@ def image(tmp_path_factory):
     return environment
 
 
-def test_the_gateway_image_holds_no_torch(image):
-    tried = subprocess.run([image / "bin/python", "-c", "import torch"], capture_output=True, text=True)
+@contextmanager
+def running(stage: str, image: Path, folder: Path, **settings: str) -> Iterator[dict[str, str]]:
+    """Run the stage's command from its image in `folder`; yield its environment."""
+    environment = {"PATH": f"{image / 'bin'}:{os.environ['PATH']}", "INTERPLAY_DATA_DIR": str(folder), **settings}
+    with (folder / f"{stage}.log").open("w") as log:
+        process = subprocess.Popen(command(stage), env=environment, cwd=folder, stdout=log, stderr=log)
+    try:
+        yield environment
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return str(probe.getsockname()[1])
+
+
+def test_the_gateway_image_holds_no_torch(gateway_image):
+    tried = subprocess.run([gateway_image / "bin/python", "-c", "import torch"], capture_output=True, text=True)
 
     assert "No module named 'torch'" in tried.stderr
 
 
-def test_the_gateway_image_serves_and_is_healthy(image, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    environment = {
-        "PATH": f"{image / 'bin'}:{os.environ['PATH']}",
-        "INTERPLAY_DATA_DIR": str(tmp_path),
-        "INTERPLAY_PORT": str(port),
-    }
-    gateway = subprocess.Popen(command("gateway"), env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    try:
-        methods = wait_for_methods(port, gateway)
+def test_the_gateway_image_serves_and_is_healthy(gateway_image, tmp_path):
+    port = free_port()
+    with (
+        running("gateway", gateway_image, tmp_path, INTERPLAY_PORT=port) as environment,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
+        methods = wait_for(lambda: answered(client), seconds=START_SECONDS)
         healthy = subprocess.run(["interplay", "health"], env=environment, cwd=tmp_path)
-    finally:
-        gateway.terminate()
-        _, log = gateway.communicate(timeout=20)
 
-    assert "h-sets" in methods, log
+    assert "h-sets" in [method["id"] for method in methods["items"]]
     assert healthy.returncode == 0
 
 
-def wait_for_methods(port: int, gateway: subprocess.Popen[str]) -> list[str]:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and gateway.poll() is None:
-        try:
-            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
-                connection.request("GET", "/v1/methods")
-                return re.findall(r'"id": ?"([\w-]+)"', connection.getresponse().read().decode())
-        except OSError:
-            time.sleep(0.1)
-    return []
+def test_the_images_explain_together_over_redis(gateway_image, worker_image, redis_url, tmp_path):
+    port = free_port()
+    settings = {"INTERPLAY_PORT": port, "INTERPLAY_BROKER_URL": redis_url}
+    with (
+        running("gateway", gateway_image, tmp_path, **settings),
+        running("worker", worker_image, tmp_path, **settings),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=90) as client,
+    ):
+        wait_for(lambda: answered(client), seconds=START_SECONDS)
+        parts = {"manifest": (None, json.dumps(MANIFEST)), "artifact": weights()}
+        model = client.post("/v1/models", files=parts, headers={"Prefer": "wait=60"}).json()
+        request = {"request": (None, json.dumps({**QUICK, "model": model["id"]})), "image": picture()}
+        job = client.post("/v1/explanations", files=request, headers={"Prefer": "wait=60"}).json()
+
+    assert job["status"] == "succeeded"
+
+
+def answered(client: httpx.Client) -> Any:
+    try:
+        return client.get("/v1/methods").json()
+    except httpx.TransportError:
+        return None
 
 
 def test_python_of_the_images_is_supported():
