@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_right
 from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +16,7 @@ _FONT_FILE = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _NOWHERE = "\uffff"  # a code point that no font draws
 _PLACEHOLDER = "▯"
+_MOST_CHARACTERS = 400  # More fit into no picture.
 
 Font = ImageFont.FreeTypeFont
 
@@ -49,15 +51,23 @@ def _stamp(text: str, size: int) -> Image.Image:
     return stamp
 
 
-@lru_cache(maxsize=512)
 def fit(text: str, size: int, room: int) -> str:
     """Make `text` drawable in one line and shorten it with an ellipsis to `room` pixels."""
+    # Cut before the cache, which would keep a stranger's megabytes as its key.
+    return _fit(text[:_MOST_CHARACTERS], size, room, len(text) > _MOST_CHARACTERS)
+
+
+@lru_cache(maxsize=512)
+def _fit(text: str, size: int, room: int, is_cut: bool) -> str:
     text = drawable(text)
-    if width(text, size) <= room:
+    if not is_cut and width(text, size) <= room:
         return text
-    length = len(text)
-    while length and width(text[:length].rstrip() + "…", size) > room:
-        length -= 1
+    lengths = range(len(text) + 1)
+    fitting = bisect_right(lengths, room, key=lambda length: width(_shortened(text, length), size))
+    return _shortened(text, max(0, fitting - 1))
+
+
+def _shortened(text: str, length: int) -> str:
     return text[:length].rstrip() + "…"
 
 

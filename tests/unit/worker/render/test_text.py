@@ -50,6 +50,20 @@ def test_long_names_end_in_an_ellipsis():
     assert fit("a very long class name " * 9, 13, 120).endswith("…")
 
 
+def test_shortened_text_takes_all_the_room_that_it_can():
+    text = "a very long class name " * 9
+    shortened = fit(text, 13, 120)
+
+    assert width(f"{text[: len(shortened)]}…", 13) > 120
+
+
+def test_a_huge_name_is_measured_a_few_times_only():
+    width.cache_clear()
+
+    assert fit("W" * 200_000, 13, 120).endswith("W…")
+    assert width.cache_info().misses < 20
+
+
 def test_accents_greek_and_cyrillic_are_drawn_and_what_the_font_lacks_is_marked():
     assert drawable("Épagneul αβγ Жук") == "Épagneul αβγ Жук"
     assert drawable("猫 cat") == "▯ cat"
