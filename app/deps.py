@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,13 +22,19 @@ from jobs.store import JobStore
 
 LOCAL_TENANT: Final = "local"
 
+SCORED_AT_ONCE: Final = 2
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """The parts of a running gateway."""
+    """The parts of a running gateway.
+
+    Attributes:
+        scoring: Held while a set is read and scored, which takes memory and a core; others wait.
+    """
 
     settings: Settings
     store: JobStore
@@ -35,6 +42,7 @@ class Gateway:
     queue: Queue
     spool: Path
     waiting: Waiting = field(default_factory=Waiting)
+    scoring: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SCORED_AT_ONCE))
 
     async def read(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a short read of the store.

@@ -243,6 +243,11 @@ def _portions(here: Gateway, sha256: str) -> Iterator[bytes]:
 )
 async def score_set(request: Request, job_id: str, here: Here, tenant: Tenant) -> Response:
     """For a finished `h-sets` job: the same score that its own sets have, from the gradients that it kept."""
-    chosen = parsed(SetRequest, await json_bytes(request))
-    job = await here.read(here.store.job, job_id, tenant)
-    return document_response(await run_in_threadpool(scored, here, job, chosen))
+    body = await json_bytes(request)
+    async with here.scoring:
+        return document_response(await run_in_threadpool(_scored, here, tenant, job_id, body))
+
+
+def _scored(here: Gateway, tenant: str, job_id: str, body: bytes) -> SetScoreDocument:
+    chosen = parsed(SetRequest, body)
+    return scored(here, here.store.job(job_id, tenant), chosen)

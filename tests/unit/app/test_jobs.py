@@ -6,10 +6,14 @@ import io
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from app import sets
+from app.routes import jobs as jobs_routes
 from jobs.errors import OutOfMemory
 from jobs.schemas import Progress
 from jobs.set_scores import score
@@ -372,6 +376,51 @@ def test_a_job_that_kept_no_gradients_cannot_score(client, here, job_id, explain
 
     assert (unfinished.status_code, without.status_code) == (409, 409)
     assert "sets" not in client.get(f"/v1/jobs/{job_id}").json()["links"]
+
+
+def test_a_whole_picture_is_scored_and_much_more_is_refused():
+    members = 3 * 224 * 224
+
+    sets._check_work(members, points=31, subsets=1000)
+
+    for points, subsets in ((31, 10_000), (1001, 30), (2, 5000)):
+        with pytest.raises(ValueError, match="choose a smaller set"):
+            sets._check_work(members, points=points, subsets=subsets)
+
+
+def test_a_set_that_would_take_too_long_is_refused_with_what_to_reduce(client, finished, monkeypatch):
+    monkeypatch.setattr(sets, "MAX_DRAWS", 50)
+
+    answer = client.post(f"/v1/jobs/{finished}/sets", json={"members": [1, 2]})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/members"
+    assert "at most 50, got 100" in answer.json()["detail"]
+
+
+def test_at_most_two_sets_are_scored_at_once(client, finished, monkeypatch):
+    at_once, most, scored = [], [], jobs_routes.scored
+
+    def watched(*arguments: Any) -> Any:
+        at_once.append(1)
+        most.append(len(at_once))
+        time.sleep(0.05)
+        at_once.pop()
+        return scored(*arguments)
+
+    monkeypatch.setattr(jobs_routes, "scored", watched)
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda n: client.post(f"/v1/jobs/{finished}/sets", json={"members": [n]}), range(6)))
+
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert max(most) <= 2
+
+
+def test_files_that_are_deleted_while_a_set_is_scored_are_not_found(client, here, finished, monkeypatch):
+    monkeypatch.setattr(here.artifacts, "local_path", lambda sha256: Path("/nowhere"))
+
+    assert client.post(f"/v1/jobs/{finished}/sets", json={"members": [1]}).status_code == 404
 
 
 def test_inline_pictures_and_parts_are_the_same_request(client, model_id, explain):
