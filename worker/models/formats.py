@@ -43,6 +43,8 @@ _SAVE_AGAIN = "save the state dict with safetensors.torch.save_file, or with tor
 # Wrappers under which training scripts save a state dict, and the prefixes that wrapped modules give to its keys.
 _NESTINGS = ("state_dict", "model_state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.", "model.")
+_MOST_WRAPPERS = 16  # Scripts use one or two; a dict may hold itself, and a name may be of prefixes alone.
+_MOST_NAMED = 100  # Characters of a tensor's name in a message.
 # A state dict may share tensors (tied weights), so it may claim more than the file holds; an honest one little more.
 _MAX_EXPANSION = 2
 
@@ -71,6 +73,12 @@ def write_state(state: Mapping[str, Tensor]) -> bytes:
     # The format knows neither strides nor shared memory, hence the copies.
     dense = {key: tensor.cpu().clone(memory_format=torch.contiguous_format) for key, tensor in state.items()}
     return safetensors.torch.save(dense, metadata={"format": "pt"})
+
+
+def named(key: str) -> str:
+    """Return a stranger's name for a tensor as messages give it: short, and of characters that every encoding has."""
+    shown = ascii(key[:_MOST_NAMED])[1:-1]
+    return shown if len(key) <= _MOST_NAMED and len(shown) <= _MOST_NAMED else f"{shown[:_MOST_NAMED]}…"
 
 
 def _read_file(path: Path) -> Any:
@@ -105,7 +113,7 @@ def _parse_safetensors(artifact: Path | bytes) -> State:
             return dict(safetensors.torch.load(artifact))
         return dict(safetensors.torch.load_file(artifact))
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise UnsupportedModel(f"the safetensors file is damaged or cut off: {error}") from error
+        raise UnsupportedModel(f"the safetensors file is damaged or cut off: {_first_line(error)}") from error
 
 
 def _check_header(artifact: Path | bytes) -> None:
@@ -127,7 +135,7 @@ def _refuse_foreign_members(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise UnsupportedModel(f"the file is a damaged or cut off archive: {error}") from error
+        raise UnsupportedModel(f"the file is a damaged or cut off archive: {_first_line(error)}") from error
     names = [member.filename for member in members]
     if any(_SCRIPT_MEMBER.fullmatch(name) for name in names):
         raise UnsafeModel(f"TorchScript archives hold code and are never read; {_SAVE_AGAIN}")
@@ -155,42 +163,65 @@ def _load_weights_only(path: Path, *, mmap: bool) -> Any:
 
 def _refused_by_unpickler(error: pickle.UnpicklingError) -> UnsafeModel:
     name = re.search(r"GLOBAL ([\w.]+)", str(error))
-    fault = f"names {name[1]}, which could run code" if name else "is damaged or holds more than tensors and containers"
+    fault = (
+        f"names {named(name[1])}, which could run code"
+        if name
+        else "is damaged or holds more than tensors and containers"
+    )
     return UnsafeModel(f"the file's pickle {fault}; {_SAVE_AGAIN}")
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]
+    line = (str(error) or type(error).__name__).splitlines()[0][:200]
+    return line.encode("ascii", "backslashreplace").decode()  # It may quote what the file holds.
 
 
 def _unwrapped(data: Any) -> Any:
-    for nesting in _NESTINGS:
-        if isinstance(data, Mapping) and isinstance(data.get(nesting), Mapping):
-            return _unwrapped(data[nesting])
-    return data
+    for _ in range(_MOST_WRAPPERS + 1):
+        inner = _inner(data)
+        if inner is None:
+            return data
+        data = inner
+    raise UnsupportedModel(f"expected a state dict within at most {_MOST_WRAPPERS} others, got more; {_SAVE_AGAIN}")
+
+
+def _inner(data: Any) -> Any:
+    """Return the dict that `data` wraps, or None."""
+    found = (data.get(nesting) for nesting in _NESTINGS) if isinstance(data, Mapping) else ()
+    return next((value for value in found if isinstance(value, Mapping)), None)
 
 
 def _only_tensors(data: Any) -> State:
     if not isinstance(data, Mapping) or not data:
         raise UnsupportedModel(f"expected a state dict, got {type(data).__name__}; {_SAVE_AGAIN}")
-    return {str(key): _plain(str(key), value) for key, value in data.items()}
+    return {_key(key): _plain(_key(key), value) for key, value in data.items()}
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise UnsupportedModel(f"expected names of tensors, got a key of type {type(key).__name__}; {_SAVE_AGAIN}")
+    return key
 
 
 def _plain(key: str, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
-        raise UnsupportedModel(f"expected only tensors, got {type(value).__name__} under {key!r}; {_SAVE_AGAIN}")
+        raise UnsupportedModel(f"expected only tensors, got {type(value).__name__} under '{named(key)}'; {_SAVE_AGAIN}")
     plain = value.detach()
     # Meta tensors have a shape and no data; quantised and sparse ones have no plain values to take over.
     if plain.device.type != "cpu" or plain.layout != torch.strided or plain.is_quantized or plain.is_nested:
-        raise UnsupportedModel(f"expected ordinary dense tensors, got another kind under {key!r}")
+        raise UnsupportedModel(f"expected ordinary dense tensors, got another kind under '{named(key)}'")
     return plain
 
 
 def _without_prefixes(state: State) -> State:
-    for prefix in _PREFIXES:
-        if all(key.startswith(prefix) for key in state):
-            return _without_prefixes({key.removeprefix(prefix): value for key, value in state.items()})
-    return state
+    for _ in range(_MOST_WRAPPERS + 1):
+        prefix = next((prefix for prefix in _PREFIXES if all(key.startswith(prefix) for key in state)), None)
+        if prefix is None:
+            return state
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    raise UnsupportedModel(
+        f"expected names of tensors with at most {_MOST_WRAPPERS} prefixes such as module., got more"
+    )
 
 
 def _refuse_expansion(state: State, file_bytes: int) -> None:

@@ -249,6 +249,34 @@ def test_other_contents_than_dense_tensors_are_refused(upload, content, message)
         read_state(upload(content))
 
 
+def test_a_name_of_prefixes_alone_is_refused():
+    with pytest.raises(UnsupportedModel, match=r"at most 16 prefixes"):
+        read_state(safetensors.torch.save({"module." * 3000 + "x": torch.zeros(1)}))
+
+
+def test_a_dict_that_holds_itself_is_refused(upload):
+    loop = {"weight": torch.zeros(1)}
+    loop["state_dict"] = loop
+
+    with pytest.raises(UnsupportedModel, match="at most 16 others"):
+        read_state(upload(loop))
+
+
+def test_a_key_that_is_no_name_is_refused(upload):
+    with pytest.raises(UnsupportedModel, match="key of type tuple"):
+        read_state(upload({(0,): torch.zeros(1)}))
+
+
+@pytest.mark.parametrize("key", ["\ud800", "é" * 900_000, "a\nb\x00", "猫"])
+def test_messages_give_a_strangers_name_short_and_in_plain_characters(upload, key):
+    with pytest.raises(UnsupportedModel) as caught:
+        read_state(upload({key: 3}))
+
+    assert caught.value.detail.isascii() or len(key) > 100
+    assert caught.value.problem().model_dump_json().isprintable()
+    assert len(caught.value.detail) < 300
+
+
 def test_pickles_are_read_only_in_a_process_that_forbids_the_unsafe_way(state, upload, monkeypatch):
     monkeypatch.delenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD")
 
