@@ -104,7 +104,8 @@ def _check_work(members: int, points: int, subsets: int) -> None:
         if work > limit:
             raise ValueError(
                 f"expected {what} of at most {limit}, got {work}: "
-                f"choose a smaller set (this one has {members} members), or a job with fewer path_steps ({points} points) or subsets ({subsets})"
+                f"choose a smaller set (this one has {members} members), "
+                f"or a job with fewer path_steps ({points} points) or subsets ({subsets})"
             )
 
 

@@ -70,6 +70,7 @@ def check_explanation(
     inspection = ready(model)
     if not (found := support(spec, model.manifest, inspection)).supported:
         raise UnsupportedModel(found.reason or "", errors=[FieldError(pointer="/method", detail=found.reason or "")])
+    _check_shapes(spec, params, model.manifest)
     _check_target(request.target, inspection.outputs)
     _check_target_is_used(request.target, spec, params)
     kind = model.manifest.input.kind
@@ -133,6 +134,19 @@ def _check_settings(spec: MethodSpec, params: Mapping[str, JsonValue], settings:
         if setting is not None and not getattr(settings, setting):
             detail = f"{params[name]!r} needs INTERPLAY_{setting.upper()} to be set on this server, which it is not"
             raise invalid_at(f"/params/{name}", detail)
+
+
+def _check_shapes(spec: MethodSpec, params: Mapping[str, JsonValue], manifest: Manifest) -> None:
+    """Some values hold a number a pixel, in the member that `x-shape-of-input` names in the parameter's schema."""
+    for name, schema in spec.parameters.get("properties", {}).items():
+        member, value = schema.get("x-shape-of-input"), params.get(name)
+        if member is None or not isinstance(value, dict) or not isinstance(rows := value.get(member), list):
+            continue
+        height, width = manifest.input.shape[-2:]
+        widths = sorted({len(row) for row in rows if isinstance(row, list)})
+        if len(rows) != height or widths != [width]:
+            got = f"{len(rows)} rows of {' and '.join(map(str, widths[:3]))}"
+            raise invalid_at(f"/params/{name}/{member}", f"expected {height} rows of {width}, as the input; got {got}")
 
 
 def _check_deadline(seconds: float | None, settings: Settings) -> None:

@@ -12,14 +12,19 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 from pydantic import JsonValue
 
-from jobs.errors import FieldError, InvalidParameters, UnknownMethod
+from jobs.errors import FieldError, InputTooLarge, InvalidParameters, UnknownMethod
 from jobs.schemas import Capability, Cost, Frozen
+
+MAX_FAULTS: Final = 20  # of a label map, each of a quarter million labels can be wrong
+MAX_PARAMS_BYTES: Final = 1 << 20
 
 
 class MethodSpec(Frozen):
@@ -78,21 +83,47 @@ def complete(spec: MethodSpec, params: Mapping[str, JsonValue]) -> dict[str, Jso
     What the caller gives overrides the preset, which overrides the defaults.
 
     Raises:
-        InvalidParameters: With a JSON pointer below `/params` for every fault.
+        InvalidParameters: With a JSON pointer below `/params` for each of the first faults.
+        InputTooLarge: As JSON, the parameters take more than `MAX_PARAMS_BYTES`.
     """
+    _check_size(params)
     properties = spec.parameters.get("properties", {})
     defaults = {name: schema["default"] for name, schema in properties.items() if "default" in schema}
     preset = spec.presets.get(str(params.get("preset", defaults.get("preset"))), {})
     completed = {**defaults, **preset, **params}
-    faults = [fault for error in _validator(spec.id).iter_errors(completed) for fault in _field_errors(error)]
+    found = (fault for error in _validator(spec.id).iter_errors(completed) for fault in _field_errors(error))
+    faults = list(islice(found, MAX_FAULTS))
     if faults:
         raise InvalidParameters(f"the parameters do not fit method {spec.id}: {faults[0].detail}", errors=faults)
     return completed
 
 
+def _check_size(params: Mapping[str, JsonValue]) -> None:
+    size = len(json.dumps(params, separators=(",", ":")))
+    if size > MAX_PARAMS_BYTES:
+        detail = f"expected parameters of at most {MAX_PARAMS_BYTES} bytes of JSON, got {size}"
+        raise InputTooLarge(detail, errors=[FieldError(pointer="/params", detail=detail)])
+
+
 @cache
-def _validator(method_id: str) -> Draft202012Validator:
-    return Draft202012Validator(spec(method_id).parameters)
+def _validator(method_id: str) -> Any:
+    return _Validator(spec(method_id).parameters)
+
+
+def _any_of(validator: Any, branches: list[Any], instance: Any, _: Any) -> Iterator[ValidationError]:
+    """Check a union as jsonschema does, but without collecting every fault of every branch."""
+    context: list[ValidationError] = []
+    for index, branch in enumerate(branches):
+        faults = list(islice(validator.descend(instance, branch, schema_path=index), MAX_FAULTS))
+        if not faults:
+            return
+        context += faults
+    yield ValidationError("expected one of the union's kinds", context=context)
+
+
+_Validator: Final[Any] = extend(  # type: ignore[no-untyped-call]  # its stubs say nothing of it
+    Draft202012Validator, {"anyOf": _any_of}
+)
 
 
 def _field_errors(error: ValidationError) -> Iterator[FieldError]:
@@ -116,7 +147,7 @@ def _unknown_fields(pointer: str, known: Mapping[str, Any], given: Any) -> Itera
 
 
 def _escaped(part: object) -> str:
-    return str(part).replace("~", "~0").replace("/", "~1")
+    return _shortened(str(part), limit=100).replace("~", "~0").replace("/", "~1")
 
 
 def _shortened(message: str, *, limit: int = 300) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from pydantic import JsonValue
 
 from app.validation import check_explanation
 from jobs import catalog
-from jobs.errors import InvalidParameters, UnknownMethod
+from jobs.errors import InputTooLarge, InvalidParameters, UnknownMethod
 from jobs.schemas import Capability, ExplanationRequest, Inspection, Manifest, Model, ModelStatus
 from jobs.settings import Settings
 from worker.catalog import PATH, text
@@ -45,6 +48,54 @@ def test_every_fault_is_pointed_at():
         catalog.complete(catalog.spec("h-sets"), {"sets": 0, "no/such": 1, "prior": "guess"})
 
     assert {fault.pointer for fault in refused.value.errors} == {"/params/sets", "/params/no~1such", "/params/prior"}
+
+
+def given(labels: object) -> dict[str, JsonValue]:
+    return {"prior": "given", "regions": {"labels": labels}}  # type: ignore[dict-item]
+
+
+def test_a_label_map_of_the_input_is_taken_in_well_under_a_second():
+    begun = time.process_time()
+
+    catalog.complete(catalog.spec("h-sets"), given([[65_535] * 224] * 224))
+
+    assert time.process_time() - begun < 2.0  # 0.3 s on a quiet machine
+
+
+def test_a_label_map_of_wrong_labels_is_answered_with_the_first_faults():
+    begun = time.process_time()
+
+    with pytest.raises(InvalidParameters) as refused:
+        catalog.complete(catalog.spec("h-sets"), given([[-2] * 512] * 512))
+
+    assert refused.value.errors[0].pointer == "/params/regions/labels/0/0"
+    assert len(refused.value.errors) <= catalog.MAX_FAULTS
+    assert time.process_time() - begun < 1.0
+
+
+def test_unknown_names_are_answered_shortened_and_only_the_first():
+    with pytest.raises(InvalidParameters) as refused:
+        catalog.complete(catalog.spec("h-sets"), {f"{number}{'x' * 1000}": 1 for number in range(100)})
+
+    assert len(refused.value.errors) == catalog.MAX_FAULTS
+    assert all(len(fault.pointer) < 200 for fault in refused.value.errors)
+
+
+def test_parameters_beyond_a_mebibyte_are_refused():
+    with pytest.raises(InputTooLarge) as refused:
+        catalog.complete(catalog.spec("h-sets"), given([[1] * 1024] * 1024))
+
+    assert refused.value.errors[0].pointer == "/params"
+
+
+@pytest.mark.parametrize("labels", [[[0] * 224] * 223, [[0] * 223] * 224, [[0] * 224] * 223 + [[0]]])
+def test_a_label_map_of_another_shape_than_the_input_is_refused(labels):
+    request = ExplanationRequest(model="model_0", params=given(labels))
+
+    with pytest.raises(InvalidParameters, match="expected 224 rows of 224") as refused:
+        check_explanation(request, b"", find_model=lambda _: READY, settings=Settings())
+
+    assert refused.value.errors[0].pointer == "/params/regions/labels"
 
 
 def test_an_unknown_method_is_told_the_known_ones():

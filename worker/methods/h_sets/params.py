@@ -96,7 +96,9 @@ class HSetsParams(Params):
         "given: see regions. sam: Segment Anything, where the operator provides it.",
         json_schema_extra={"x-needs-setting": {"sam": "sam_model"}},
     )
-    regions: Boxes | LabelMap | None = Field(None, description="The regions of prior=given.")
+    regions: Boxes | LabelMap | None = Field(
+        None, description="The regions of prior=given.", json_schema_extra={"x-shape-of-input": "labels"}
+    )
     quickshift_kernel: float = Field(4.0, gt=0, le=50, description="Width of quickshift's kernel, in pixels.")
     quickshift_max_distance: float = Field(200.0, gt=0, le=1000, description="Longest step inside a region, in pixels.")
     quickshift_ratio: float = Field(0.2, ge=0, le=1, description="Weight of colour against place in quickshift.")
