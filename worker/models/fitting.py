@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from jobs.errors import UnsupportedModel
-from worker.models.formats import State
+from worker.models.formats import State, named
 
 _NAMED = 3  # How many keys of each sort an error names.
+_MOST_AXES = 8  # That an error lists; a stranger's tensor may have thousands.
 _OPTIONAL = ".num_batches_tracked"  # A counter of training, in no file from before PyTorch 0.4.1, without effect here.
 
 
@@ -56,14 +57,14 @@ def _faults(expected: State, given: State) -> list[str]:
     shapes = [f"{key} (expected {_size(a)}, got {_size(b)})" for key, (a, b) in pairs.items() if a.shape != b.shape]
     kinds = [f"{key} (expected {a.dtype}, got {b.dtype})" for key, (a, b) in pairs.items() if _kind(a) != _kind(b)]
     return [
-        *_named("missing", missing),
-        *_named("unexpected", unexpected),
-        *_named("of another shape", shapes),
-        *_named("of another kind", kinds),
+        *_listed("missing", missing),
+        *_listed("unexpected", [named(key) for key in unexpected]),
+        *_listed("of another shape", shapes),
+        *_listed("of another kind", kinds),
     ]
 
 
-def _named(what: str, keys: list[str]) -> list[str]:
+def _listed(what: str, keys: list[str]) -> list[str]:
     if not keys:
         return []
     more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
@@ -75,16 +76,20 @@ def _kind(tensor: Tensor) -> tuple[bool, bool]:
 
 
 def _size(tensor: Tensor) -> str:
-    return str(list(tensor.shape))
+    return str(list(tensor.shape)) if tensor.dim() <= _MOST_AXES else f"{tensor.dim()} axes"
 
 
 def _advice(expected: State, given: State) -> str:
     """Say which number of classes the file has, where nothing else than that does not fit."""
+    if not expected:
+        return ""
     *_, last = expected
     layer = last.rpartition(".")[0] + "."
     head = {key for key in expected if key.startswith(layer)}
     elsewhere = {key for key in expected.keys() | given.keys() if not _same_shape(key, expected, given)} - head
-    if elsewhere or not all(key in given and given[key].shape[1:] == expected[key].shape[1:] for key in head):
+    if elsewhere or not all(
+        key in given and given[key].dim() and given[key].shape[1:] == expected[key].shape[1:] for key in head
+    ):
         return ""
     return f". The file's head has {len(given[last])} classes: set num_classes to that, or leave it out"
 

@@ -138,6 +138,14 @@ def test_keys_and_shapes_that_do_not_fit_are_named(mlp, saved):
             load(MLP, saved(changed), device=CPU)
 
 
+@pytest.mark.parametrize("key", ["\ud800", "x" * 900_000])
+def test_a_strangers_name_for_a_tensor_is_given_short_and_in_plain_characters(mlp, saved, key):
+    with pytest.raises(UnsupportedModel, match="unexpected: ") as caught:
+        load(MLP, saved(mlp.state_dict() | {key: torch.zeros(1)}), device=CPU)
+
+    assert len(caught.value.problem().model_dump_json()) < 300
+
+
 def test_only_the_first_of_many_misfits_are_named(saved):
     with pytest.raises(UnsupportedModel, match=r"missing: conv1.weight, bn1.weight, bn1.bias and \d+ more"):
         load(manifest("resnet18"), saved({"x": torch.zeros(1)}), device=CPU)
@@ -146,6 +154,24 @@ def test_only_the_first_of_many_misfits_are_named(saved):
 def test_a_wrong_number_of_classes_is_told_with_the_right_one(ten_classes, saved):
     with pytest.raises(UnsupportedModel, match="head has 10 classes: set num_classes"):
         load(manifest(num_classes=1000), saved(ten_classes.state_dict()), device=CPU)
+
+
+def test_a_head_without_an_axis_of_classes_is_of_another_shape(mlp, saved):
+    with pytest.raises(UnsupportedModel, match=r"2.bias \(expected \[2\], got \[\]\)$"):
+        load(MLP, saved(mlp.state_dict() | {"2.bias": torch.tensor(0.0)}), device=CPU)
+
+
+def test_a_tensor_of_many_axes_is_described_by_their_number(mlp, saved):
+    with pytest.raises(UnsupportedModel, match=r"got 60 axes"):
+        load(MLP, saved(mlp.state_dict() | {"2.bias": torch.zeros([1] * 60)}), device=CPU)
+
+
+def test_tensors_for_layers_without_any_are_unexpected(saved):
+    architecture = {"family": "sequential", "layers": [{"type": "relu"}]}
+    bare = Manifest.model_validate({"architecture": architecture, "input": {"kind": "features", "shape": [3]}})
+
+    with pytest.raises(UnsupportedModel, match=r"unexpected: x$"):
+        load(bare, saved({"x": torch.zeros(1)}), device=CPU)
 
 
 def test_another_misfit_is_not_blamed_on_the_number_of_classes(ten_classes, saved):
