@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -13,6 +15,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, tuple_
 from jobs.errors import InvalidParameters
 
 Item = TypeVar("Item")
+
+_ID = re.compile(r"[!-~]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,9 @@ def _encoded(row: Row[Any]) -> str:
 def _decoded(cursor: str) -> tuple[float, str]:
     try:
         created_at, row_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        return float(created_at), str(row_id)
-    except (ValueError, TypeError) as error:  # binascii, UTF-8 and JSON errors are ValueErrors
+        if not (math.isfinite(created_at) and _ID.fullmatch(row_id)):
+            raise ValueError(f"expected a time and an id, got {created_at} and {row_id!r}")
+        return float(created_at), row_id
+    # Errors of base64, UTF-8 and JSON are ValueErrors; an integer may be too large for a float.
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InvalidParameters("The cursor is not one that this server gave; start again without it.") from error

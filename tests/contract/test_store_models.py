@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from jobs.errors import Conflict, IdempotencyMismatch, InvalidParameters, NotFound, RunnerCrashed
@@ -143,6 +145,14 @@ def test_models_are_listed_newest_first_in_pages(store: JobStore):
 
     assert [*first.items, *second.items] == models[::-1]
     assert second.next_cursor is None
+
+
+@pytest.mark.parametrize(
+    "text", [f'[1{"0" * 330},"x"]', '[1,"\\ud800"]', '[NaN,"x"]', "[1,[2]]", '["1","x"]', '[1,""]']
+)
+def test_a_cursor_of_other_values_is_refused(store: JobStore, text: str):
+    with pytest.raises(InvalidParameters, match="cursor"):
+        store.models("a", limit=3, cursor=base64.urlsafe_b64encode(text.encode()).decode())
 
 
 def test_a_cursor_that_nobody_gave_is_refused(store: JobStore):
