@@ -85,7 +85,7 @@ def path_gradients(
         with torch.enable_grad():
             logits = model(points)  # (points, outputs)
             settled = resolve(settled, logits[0])
-            values = logits.amax(dim=1) if path_class == "per-point" else output(logits, settled)
+            values = _largest(logits) if path_class == "per-point" else output(logits, settled)
         gradients = torch.autograd.grad(values.sum(), points)[0]
         done += len(alphas)
         return gradients, values.detach(), logits[0].detach()
@@ -101,6 +101,11 @@ def path_gradients(
         difference=input - baseline,
         target=resolve(target, logits),
     )
+
+
+def _largest(logits: Tensor) -> Tensor:
+    """Return `(points,)`, the predicted class's logit; of equal ones the first, where a maximum would blend them."""
+    return logits.gather(1, logits.argmax(dim=1, keepdim=True))[:, 0]
 
 
 def _finite(values: Tensor, what: str) -> Tensor:

@@ -65,7 +65,7 @@ def boxes(regions: Sequence[Box], *, height: int, width: int) -> Labels:
                 f"got {[left, top, right, bottom]}"
             )
         labels[top:bottom, left:right] = number
-    return labels
+    return consecutive(labels)
 
 
 def label_map(regions: Sequence[Sequence[int]], *, height: int, width: int) -> Labels:

@@ -200,8 +200,9 @@ def _swap_modules(model: nn.Module, substitute: Substitute) -> Operated:
     shared = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
     changed = copy.deepcopy(model, shared)
     for parent in list(changed.modules()):
-        for name, child in parent.named_children():
-            if operator := _MODULES.get(type(child)):
+        # Not named_children(), which names a module once that its parent uses twice.
+        for name, child in parent._modules.items():
+            if child is not None and (operator := _MODULES.get(type(child))):
                 setattr(parent, name, substitute(operator))
                 replaced[operator] += 1
     return Operated(changed, dict(replaced), traced=False)

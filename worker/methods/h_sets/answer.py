@@ -58,7 +58,9 @@ def answer(subject: Subject, params: HSetsParams, findings: Findings) -> Explana
     return Explanation(
         method="h-sets",
         preset=params.preset,
-        explained=explained(path.target, path.logits, baseline_value=float(path.values[0]), classes=subject.classes),
+        explained=explained(
+            path.target, path.logits, baseline_value=_baseline_value(params, path), classes=subject.classes
+        ),
         unit=_unit(params),
         players=subject.players,
         interactions=tuple(_interaction(found, scored, subject, flat) for found, scored in ranked),
@@ -74,6 +76,11 @@ def answer(subject: Subject, params: HSetsParams, findings: Findings) -> Explana
         },
         kept={"path_gradients": findings.gradients, "difference": findings.difference},
     )
+
+
+def _baseline_value(params: HSetsParams, path: Path) -> float | None:
+    """Return the explained output at the baseline; where each point has its own class, that is another output."""
+    return float(path.values[0]) if params.path_class == "fixed" else None
 
 
 def _masks(sets: Sequence[Grown], *, shape: tuple[int, ...]) -> NDArray[np.bool_]:

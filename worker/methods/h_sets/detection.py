@@ -99,7 +99,7 @@ def find_sets(
     """
     found = grow_all(best_per_region(scores, regions)[:sets], rows_of, regions=regions, rule=rule)
     while reseed and len(found) < sets:
-        seed = best_outside(scores, regions, chain.from_iterable(one.members for one in found))
+        seed = best_outside(scores, regions, chain.from_iterable((one.seed, *one.members) for one in found))
         if seed is None:
             break
         found += grow_all([seed], rows_of, regions=regions, rule=rule)

@@ -100,7 +100,12 @@ class HSetsParams(Params):
         None, description="The regions of prior=given.", json_schema_extra={"x-shape-of-input": "labels"}
     )
     quickshift_kernel: float = Field(4.0, gt=0, le=50, description="Width of quickshift's kernel, in pixels.")
-    quickshift_max_distance: float = Field(200.0, gt=0, le=1000, description="Longest step inside a region, in pixels.")
+    quickshift_max_distance: float = Field(
+        200.0,
+        gt=0,
+        le=1000,
+        description="Longest step inside a region, in the joint space of place (pixels) and colour.",
+    )
     quickshift_ratio: float = Field(0.2, ge=0, le=1, description="Weight of colour against place in quickshift.")
     slic_segments: int = Field(50, ge=1, le=1000, description="About how many regions SLIC makes.")
     grid_cells: int = Field(7, ge=1, le=224, description="Regions per side of prior=grid.")

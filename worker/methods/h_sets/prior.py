@@ -47,9 +47,12 @@ def _given(given: Boxes | LabelMap | None, *, height: int, width: int) -> Labels
     try:
         if isinstance(given, Boxes):
             return _regions.boxes(given.boxes, height=height, width=width)
-        return _regions.label_map(given.labels if given else (), height=height, width=width)
+        labels = _regions.label_map(given.labels if given else (), height=height, width=width)
     except ValueError as error:
         raise _refused("regions", str(error)) from error
+    if labels.max() < 0:
+        raise _refused("regions", "expected at least one label of 0 or above, got none: there is no region to grow in")
+    return labels
 
 
 def _by_sam(subject: Subject, params: HSetsParams) -> Labels:

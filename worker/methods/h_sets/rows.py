@@ -56,7 +56,7 @@ class HessianRows:
             NumericalError: An entry is not finite.
         """
         wanted = torch.tensor(indices, device=self.gradient.device)
-        rows = torch.cat(map_chunks(self._rows, wanted, chunk=self._chunk, on_halved=self._on_halved))
+        rows = torch.cat(map_chunks(self._rows, wanted, chunk=self._chunk, on_halved=self._halved))
         if not torch.isfinite(rows).all():
             raise NumericalError(
                 "expected finite second derivatives, got a Hessian row that is not; check the model's weights, or "
@@ -65,6 +65,11 @@ class HessianRows:
         self.count += len(indices)
         self._on_rows(self.count)
         return rows.cpu().numpy()
+
+    def _halved(self, chunk: int) -> None:
+        self._chunk = chunk  # what did not fit once will not fit in the next round
+        if self._on_halved is not None:
+            self._on_halved(chunk)
 
     def _rows(self, indices: Tensor) -> Tensor:
         if not self.gradient.requires_grad:  # a linear model: its gradient is a constant

@@ -142,6 +142,7 @@ def test_a_row_of_zeros_leaves_the_seed_alone(rule):
         ("relative", 0.5, [0, 3]),
         ("relative", 0.2, [0, 1, 3]),
         ("quantile", 0.75, [3]),
+        ("quantile", 0.5, [0, 3]),
         ("min-max", 0.5, [1, 3]),
         ("min-max", 0.7, [3]),
     ],

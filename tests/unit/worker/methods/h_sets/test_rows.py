@@ -10,7 +10,7 @@ from jobs.schemas import Target
 from tests.networks import frozen, linear_model, small_cnn, small_vit, subject
 from tests.reference import h_sets as reference
 from worker.methods.h_sets.frozen import FrozenWeights
-from worker.methods.h_sets.rows import hessian_rows
+from worker.methods.h_sets.rows import HessianRows, hessian_rows
 from worker.models.surgery import twice_differentiable
 
 WHOLE_HESSIAN = 1e-6
@@ -158,3 +158,22 @@ def test_a_row_that_is_not_finite_is_an_error():
     graph = hessian_rows(Rooted(), torch.zeros(3, 4, 4), Target(index=0))
     with graph as rows, pytest.raises(NumericalError, match="second derivatives"):
         rows([0])
+
+
+def test_a_chunk_that_did_not_fit_is_not_tried_again(monkeypatch):
+    compute, halved = HessianRows._rows, []
+
+    def short_of_memory(rows, indices):
+        if len(indices) > 1:
+            raise torch.OutOfMemoryError("out of memory")
+        return compute(rows, indices)
+
+    monkeypatch.setattr(HessianRows, "_rows", short_of_memory)
+    given = subject()
+    with hessian_rows(
+        twice_differentiable(small_cnn()), given.input, Target(index=0), chunk=4, on_halved=halved.append
+    ) as rows:
+        for _ in range(3):
+            rows([0, 1, 2, 3])
+
+    assert halved == [2, 1]
