@@ -83,13 +83,22 @@ _orders: TypeAdapter[Order] = TypeAdapter(Order)
 _replies: TypeAdapter[Reply] = TypeAdapter(Reply)
 
 
+def encode(message: Order | Reply) -> bytes:
+    """Return one message's bytes.
+
+    Raises:
+        ValueError: It holds text that no encoding has, such as half of a surrogate pair.
+    """
+    return message.model_dump_json().encode()
+
+
 def send(connection: Connection, message: Order | Reply) -> None:
     """Write one message.
 
     Raises:
         OSError: The other side is gone.
     """
-    connection.send_bytes(message.model_dump_json().encode())
+    connection.send_bytes(encode(message))
 
 
 def receive_order(connection: Connection) -> Order:

@@ -21,7 +21,19 @@ from jobs.errors import InternalError, InterplayError, OutOfMemory
 from jobs.logs import configure_logs
 from jobs.schemas import Job, Model, Progress
 from jobs.settings import Settings
-from worker.messages import Cancel, Canceled, Compute, Failed, Outcome, Ready, Reply, Working, receive_order, send
+from worker.messages import (
+    Cancel,
+    Canceled,
+    Compute,
+    Failed,
+    Outcome,
+    Ready,
+    Reply,
+    Working,
+    encode,
+    receive_order,
+    send,
+)
 from worker.progress import JobCanceled, Meter
 
 log = structlog.get_logger()
@@ -50,7 +62,7 @@ def serve(connection: Connection, settings: Settings, open_execution: OpenExecut
     line.send(Ready())
     while True:
         order = line.jobs.get()
-        line.send(answer(order, execute, line))
+        line.send(serialisable(answer(order, execute, line), order.job.id))
 
 
 def prepare_environment(settings: Settings) -> None:
@@ -122,6 +134,16 @@ def answer(order: Compute, execute: Execute, line: Line) -> Outcome:
             # The process border: whatever a method raises must not end the runner.
             log.exception("job_raised")
             return Failed(problem=_internal(error, job.id).problem())
+
+
+def serialisable(outcome: Outcome, job_id: str) -> Outcome:
+    """Return the outcome, or a failure in place of one that cannot be written as JSON and would end the runner."""
+    try:
+        encode(outcome)
+    except ValueError as error:
+        log.exception("outcome_not_serialisable", job=job_id)
+        return Failed(problem=_internal(error, job_id).problem())
+    return outcome
 
 
 def _send_progress(line: Line, progress: Progress) -> None:

@@ -70,6 +70,10 @@ def refuse(report: Report) -> Finished:
     raise InvalidInput("Not a picture.")
 
 
+def refuse_in_words_that_cannot_be_sent(report: Report) -> Finished:
+    raise InvalidInput("Not a name: \ud800.")
+
+
 def fail_to_store(report: Report) -> Finished:
     raise ArtifactsUnavailable("The disk is full.")
 
@@ -99,6 +103,7 @@ SCRIPTS: dict[str, Callable[[Report], Finished]] = {
         hang,
         kill_itself,
         refuse,
+        refuse_in_words_that_cannot_be_sent,
         fail_to_store,
         divide_by_zero,
         environment,

@@ -94,6 +94,14 @@ def test_an_error_does_not_end_the_runner(runner: Runner) -> None:
     assert isinstance(compute(runner, "finish"), Finished)
 
 
+def test_an_answer_that_cannot_be_sent_is_an_internal_error_and_does_not_end_the_runner(runner: Runner) -> None:
+    reply = compute(runner, "refuse_in_words_that_cannot_be_sent")
+
+    assert isinstance(reply, Failed)
+    assert reply.problem.code == "internal-error"
+    assert isinstance(compute(runner, "finish"), Finished)
+
+
 def test_progress_arrives_while_it_computes(runner: Runner) -> None:
     runner.send(Compute(job=job("count"), model=MODEL))
 
