@@ -76,13 +76,13 @@ def build(manifest: Manifest, state: State) -> nn.Module:
     The number of classes, where the manifest's arguments leave it out, is that of the file's last layer.
 
     Returns:
-        A module in eval mode whose parameters are on the meta device.
+        A module in eval mode whose parameters and running statistics are on the meta device.
 
     Raises:
         UnsupportedModel: There is no such architecture, or its arguments or layers do not fit together.
     """
     architecture = manifest.architecture
-    with _ParametersOnMeta():
+    with _WeightsOnMeta():
         if isinstance(architecture, SequentialArchitecture):
             return build_sequential(architecture.layers, manifest.input.shape).eval()
         return _build_torchvision(architecture, state).eval()
@@ -99,17 +99,18 @@ def adapted(manifest: Manifest, state: State) -> State:
     return state
 
 
-class _ParametersOnMeta(TorchFunctionMode):
-    """Make `torch.empty`, with which layers create their parameters, allocate nothing.
+class _WeightsOnMeta(TorchFunctionMode):
+    """Make the functions with which layers create parameters and batch norm's running statistics allocate nothing.
 
-    Unlike `torch.device("meta")` this leaves real what an architecture computes when it is built: RegNet's widths,
-    Swin's position indices, and the running statistics of batch norm.
+    So an architecture of any size costs nothing until the file is known to have weights of its shapes. Unlike
+    `torch.device("meta")` this leaves real what is computed when an architecture is built: RegNet's widths and Swin's
+    position indices; and batch norm's counters, which a file may lack.
     """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        device = {"device": "meta"} if func is torch.empty else {}
+        device = {"device": "meta"} if func in (torch.empty, torch.zeros, torch.ones) else {}
         return func(*args, **{**(kwargs or {}), **device})
 
 

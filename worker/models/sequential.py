@@ -55,7 +55,7 @@ def build_sequential(layers: Sequence[Layer], shape: Shape) -> nn.Sequential:
     for index, layer in enumerate(layers):
         try:
             module, shape = _build_layer(layer, shape)
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:  # The second where a size exceeds 64 bits.
             raise UnsupportedModel(f"layer {index} ({layer.type}): {error}") from error
         modules.append(module)
     if len(shape) != 1:

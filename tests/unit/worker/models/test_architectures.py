@@ -36,9 +36,13 @@ def test_every_family_is_built_without_allocating_weights(name):
     """Its last parameter must be the head's, from which the number of classes is inferred."""
     module = build(manifest(name), {})
 
-    assert all(parameter.is_meta for parameter in module.parameters() if parameter.numel() > 100_000)
+    assert all(tensor.is_meta for tensor in [*module.parameters(), *statistics(module)])
     assert len(list(module.state_dict().values())[-1]) == 1000
     assert not module.training
+
+
+def statistics(module):
+    return [tensor for key, tensor in module.named_buffers() if ".running_" in key]
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "squeezenet1_1", "densenet121", "maxvit_t"])
@@ -148,6 +152,25 @@ def test_a_list_of_layers_is_nn_sequential():
 
 def shapes(module):
     return {key: tensor.shape for key, tensor in module.state_dict().items()}
+
+
+def test_a_huge_list_of_layers_is_built_without_allocating_weights():
+    norms = [{"type": "batch-norm"}] * 400
+    module = build(sequential({"type": "flatten"}, *norms, shape=(3, 4096, 4096)), {})
+
+    assert len(statistics(module)) == 800
+    assert all(tensor.is_meta for tensor in [*module.parameters(), *statistics(module)])
+
+
+def test_a_layer_of_more_weights_than_can_be_counted_is_refused():
+    wide = [
+        {"type": "conv2d", "outputs": 10**6, "kernel": 1},
+        {"type": "flatten"},
+        {"type": "linear", "outputs": 10**6},
+    ]
+
+    with pytest.raises(UnsupportedModel, match=r"layer 2 \(linear\)"):
+        build(sequential(*wide, shape=(3, 4096, 4096)), {})
 
 
 @pytest.mark.parametrize(

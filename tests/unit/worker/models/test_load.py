@@ -146,6 +146,16 @@ def test_a_strangers_name_for_a_tensor_is_given_short_and_in_plain_characters(ml
     assert len(caught.value.problem().model_dump_json()) < 300
 
 
+def test_a_small_file_for_huge_layers_is_refused_by_its_first_misfit(saved):
+    layers = [{"type": "flatten"}, *[{"type": "batch-norm"}] * 400]
+    huge = Manifest.model_validate(
+        {"architecture": {"family": "sequential", "layers": layers}, "input": {"shape": [3, 4096, 4096]}}
+    )
+
+    with pytest.raises(UnsupportedModel, match=r"missing: 1.weight"):
+        load(huge, saved({"x": torch.zeros(1)}), device=CPU)
+
+
 def test_only_the_first_of_many_misfits_are_named(saved):
     with pytest.raises(UnsupportedModel, match=r"missing: conv1.weight, bn1.weight, bn1.bias and \d+ more"):
         load(manifest("resnet18"), saved({"x": torch.zeros(1)}), device=CPU)
