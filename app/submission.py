@@ -68,7 +68,7 @@ def submit(
     job = _new_job(tenant, request, checked, here)
     if not recompute and (earlier := _reused(here, job, key)):
         return earlier
-    _check_quota(here, tenant)
+    check_quota(here, tenant)
     return add(here, job, key=key, data=checked.data)
 
 
@@ -111,7 +111,7 @@ def retry(here: Gateway, tenant: str, job: Job, *, key: IdempotencyKey | None) -
         )
     if job.kind is not JobKind.EXPLANATION:
         raise Conflict("an inspection is not retried; upload the model again")
-    _check_quota(here, tenant)
+    check_quota(here, tenant)
     now = time.time()
     again = Job(
         **job.model_dump(include=_REPEATED),
@@ -225,7 +225,8 @@ def _copied(here: Gateway, job: Job, equal: Job, key: IdempotencyKey | None) -> 
     return None
 
 
-def _check_quota(here: Gateway, tenant: str) -> None:
+def check_quota(here: Gateway, tenant: str) -> None:
+    """Raise `QuotaExceeded` where too many jobs of this tenant are queued."""
     limit = here.settings.max_queued_jobs
     if here.store.queued_count(tenant) >= limit:
         raise QuotaExceeded(f"{limit} jobs are queued already, which is the limit of this server; try again later")

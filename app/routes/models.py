@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import shutil
+from contextlib import suppress
 from typing import Annotated
 
 import structlog
@@ -19,11 +21,11 @@ from app.documents import ModelDocument, ModelList, SupportDocument, model_docum
 from app.multipart import Expected, Part, received_parts
 from app.openapi import UNCHANGED, UPLOAD_BODY, also, secured
 from app.preferences import MAX_WAIT_SECONDS, applied, idempotency_key, wait_seconds
-from app.submission import new_model, ring
+from app.submission import check_quota, new_model, ring
 from app.uploads.models import check_model_file
 from app.validation import check_architecture, support
 from jobs import catalog
-from jobs.errors import Conflict, InternalError, NotFound, from_problem
+from jobs.errors import Conflict, InternalError, InterplayError, NotFound, from_problem
 from jobs.schemas import Manifest, Model, ModelStatus
 from jobs.store import IdempotencyKey
 
@@ -52,7 +54,7 @@ class ModelQuery(BaseModel):
     operation_id="uploadModel",
     response_model=ModelDocument,
     responses=also(200, ModelDocument, "The same bytes and manifest were uploaded before")
-    | secured(404, 409, 413, 415, 422),
+    | secured(404, 409, 413, 415, 422, 429),
     openapi_extra=UPLOAD_BODY,
     summary="Upload a model",
 )
@@ -61,8 +63,9 @@ async def upload_model(request: Request, here: Here, tenant: Tenant) -> Response
 
     The file is checked while nothing of it runs; then a runner loads it and finds out which methods can explain it.
     The answer waits for that for up to 10 seconds (`Prefer: wait=N` for N seconds, `respond-async` not at all). A
-    model that cannot be used is refused with the reason, and nothing of it is kept. Where inspection takes longer,
-    the answer has the status `inspecting`: read the model again (`?wait=N`) until it is `ready` or `failed`.
+    model that cannot be used is refused with the reason, and nothing of it is kept but the failed inspection's job.
+    Where inspection takes longer, the answer has the status `inspecting`: read the model again (`?wait=N`) until it is
+    `ready` or `failed`.
     """
     if media_type(request) != MULTIPART:
         raise HTTPException(415, f"expected Content-Type {MULTIPART} with the parts artifact and manifest")
@@ -83,13 +86,29 @@ async def upload_model(request: Request, here: Here, tenant: Tenant) -> Response
 def _take_in(
     here: Gateway, tenant: str, manifest: Manifest, artifact: Part, key: IdempotencyKey | None
 ) -> tuple[Model, bool]:
-    """Check the upload, keep its bytes, record the model with its inspection, and ring."""
+    """Check the upload, keep its bytes, record the model with its inspection, and ring.
+
+    Raises:
+        IdempotencyMismatch: The key was used with another request; nothing was kept.
+        QuotaExceeded: Too many jobs of this tenant are queued; nothing was kept.
+    """
+    with suppress(NotFound):  # refused meanwhile, and the key forgotten with it
+        if key is not None and (model_id := here.store.replay(key)):
+            return here.store.model(model_id, tenant), False
     check_architecture(manifest)
     assert artifact.path is not None  # noqa: S101  # a part with a spool has a file once it has arrived
     check_model_file(artifact.path)
-    here.artifacts.put_file(artifact.path, sha256=artifact.sha256)
-    model, inspection = new_model(here, tenant, manifest, sha256=artifact.sha256, size=artifact.size)
-    kept, created = here.store.add_model(model, inspection=inspection, idempotency=key)
+    check_quota(here, tenant)
+    with artifact.path.open("rb") as spooled:  # open, the bytes stay at hand though `put_file` moves the file
+        here.artifacts.put_file(artifact.path, sha256=artifact.sha256)
+        model, inspection = new_model(here, tenant, manifest, sha256=artifact.sha256, size=artifact.size)
+        kept, created = here.store.add_model(model, inspection=inspection, idempotency=key)
+        if not here.artifacts.exists(artifact.sha256):
+            # Deleted between put and commit, by someone whose rows no longer needed them; from now on ours does.
+            if not artifact.path.exists():
+                with artifact.path.open("xb") as again:
+                    shutil.copyfileobj(spooled, again)
+            here.artifacts.put_file(artifact.path, sha256=artifact.sha256)
     if created:
         log.info("model_added", model=model.id, tenant=tenant, size_bytes=model.size_bytes)
         ring(here, inspection)
@@ -106,11 +125,20 @@ async def _inspected(here: Gateway, model: Model, seconds: float) -> Model:
         read = here.reader(here.store.model, model.id, model.tenant)
         model = await here.waiting.until(read, _is_inspected, seconds=seconds)
     except NotFound as error:
-        raise Conflict("the model was removed while it was being inspected; upload it again") from error
+        raise await here.read(_why_removed, here, model) from error
     if model.status is ModelStatus.FAILED:
-        await run_in_threadpool(_remove, here, model)
+        with suppress(NotFound, Conflict):  # an equal upload has removed it already, or its job is just ending
+            await run_in_threadpool(_remove, here, model)
         raise from_problem(model.error) if model.error else InternalError("the inspection failed without a reason")
     return model
+
+
+def _why_removed(here: Gateway, model: Model) -> InterplayError:
+    """Return what is wrong with a model that an equal upload, refused first, has removed; its job still says so."""
+    with suppress(NotFound):
+        if model.job_id is not None and (problem := here.store.job(model.job_id, model.tenant).error) is not None:
+            return from_problem(problem)
+    return Conflict("the model was removed while it was being inspected; upload it again")
 
 
 def _is_inspected(model: Model) -> bool:

@@ -6,12 +6,16 @@ import hashlib
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from starlette.testclient import TestClient
 
+from app.main import create_app
 from jobs.errors import NotFound, OutOfMemory, UnsupportedModel
 from jobs.schemas import Capability, JobKind, ModelStatus
 from tests.unit.app.service import (
+    BASE_URL,
     INSPECTION,
     features_manifest,
     image_manifest,
@@ -68,6 +72,84 @@ def test_a_model_that_inspection_refuses_is_refused_and_leaves_nothing(client, h
     assert answer.json()["detail"] == error.detail
     assert client.get("/v1/models").json()["items"] == []
     assert kept(settings) == []
+
+
+def test_equal_uploads_at_once_are_all_refused_with_the_reason(client, here, queue):
+    answered = threading.Event()
+
+    def refuse_all() -> None:
+        refused = 0
+        while not answered.wait(0.01):
+            for job in queue.rung[refused:]:
+                refuse(here, job.model_id, UnsupportedModel("no derivative"))
+                refused += 1
+
+    thread = threading.Thread(target=refuse_all, daemon=True)
+    thread.start()
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: upload(client, prefer="wait=5"), range(4)))
+    answered.set()
+    thread.join()
+
+    assert [(answer.status_code, answer.json()["detail"]) for answer in answers] == [(422, "no derivative")] * 4
+
+
+@pytest.mark.parametrize("removed", ["before it is read", "before it is removed"])
+def test_an_upload_gives_the_reason_where_an_equal_one_was_refused_first(client, here, queue, monkeypatch, removed):
+    def refused(model_id: str) -> None:
+        refuse(here, model_id, UnsupportedModel("no derivative"))
+        if removed == "before it is read":
+            monkeypatch.setattr(here.store, "model", gone)
+
+    def gone(*_: object) -> None:
+        raise NotFound("gone")
+
+    monkeypatch.setattr(here.store, "delete_model", gone)
+    thread = when_rung(queue, refused)
+
+    answer = upload(client, prefer="wait=5")
+
+    thread.join()
+    assert (answer.status_code, answer.json()["detail"]) == (422, "no derivative")
+
+
+def test_an_upload_beyond_the_quota_of_queued_jobs_is_refused(settings, queue):
+    with TestClient(create_app(settings.model_copy(update={"max_queued_jobs": 1}), queue=queue)) as client:
+        client.base_url = BASE_URL
+        first = upload(client)
+        second = upload(client, artifact=safetensors(5))
+
+    assert (first.status_code, second.status_code) == (201, 429)
+    assert "retry-after" in second.headers
+    assert len(kept(settings)) == 1
+
+
+def test_a_key_of_another_upload_leaves_no_bytes(client, settings):
+    upload(client, **{"Idempotency-Key": "k"})
+
+    other = upload(client, artifact=safetensors(5), **{"Idempotency-Key": "k"})
+
+    assert other.json()["code"] == "idempotency-mismatch"
+    assert len(kept(settings)) == 1
+
+
+def test_bytes_that_are_deleted_before_their_row_are_put_again(client, here, monkeypatch):
+    upload(client)
+    add_model = here.store.add_model
+
+    def deleted_first(model, **more):
+        here.artifacts.delete(model.sha256)
+        return add_model(model, **more)
+
+    monkeypatch.setattr(here.store, "add_model", deleted_first)
+
+    again = upload(client, image_manifest(name="other"))
+    moved = upload(client, artifact=safetensors(5))
+
+    assert again.status_code == 201
+    assert moved.status_code == 201
+    for data in (safetensors(), safetensors(5)):
+        assert here.artifacts.get(hashlib.sha256(data).hexdigest()) == data
 
 
 def test_a_model_that_is_refused_when_nobody_waits_says_why_and_can_be_uploaded_again(client, here):
