@@ -6,6 +6,7 @@ what outlived its retention. Every gateway has one; several at once do no harm.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from threading import Event, Thread
@@ -38,7 +39,7 @@ class Reaper:
         self._settings = settings
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="reaper", daemon=True)
-        self._swept_at = time.monotonic()
+        self._swept_at = -math.inf  # the first round sweeps: gateways that restart often would never come to it
 
     def start(self) -> None:
         """Begin with a round at once: after a restart there may be jobs to put back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -132,6 +133,22 @@ def test_bytes_that_never_got_a_row_are_swept(
 
     assert not artifacts.exists(digest("orphan"))
     assert artifacts.exists(digest("cat"))
+
+
+def test_the_first_round_sweeps_and_the_next_does_not(reaper: Reaper, artifacts: ArtifactStore, settings: Settings):
+    def leave_orphan() -> None:
+        artifacts.put(b"orphan")
+        for path in (settings.data_dir / "artifacts").rglob(digest("orphan")):
+            os.utime(path, (time.time() - 2 * module.SWEEP_SECONDS,) * 2)
+
+    leave_orphan()
+    reaper.round()
+    swept = not artifacts.exists(digest("orphan"))
+    leave_orphan()
+    reaper.round()
+
+    assert swept
+    assert artifacts.exists(digest("orphan"))
 
 
 def test_the_thread_outlives_failures(reaper: Reaper, store: JobStore, monkeypatch: pytest.MonkeyPatch, model: Model):
