@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from app.answers import described, document_response, poll_header, submitted_response, tag, tagged_response
 from app.bodies import fingerprint, json_bytes, parsed
@@ -219,16 +219,14 @@ def _file(here: Gateway, request: Request, artifact: ArtifactReference) -> Respo
         headers["Content-Security-Policy"] = REPORT_POLICY
     if matches(request.headers, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    media_type = ARTIFACTS[artifact.name]
-    path = here.artifacts.local_path(artifact.sha256)
-    if path is not None:
-        return FileResponse(path, headers=headers, media_type=media_type)
     headers["Content-Length"] = str(here.artifacts.size(artifact.sha256))
-    return StreamingResponse(_portions(here, artifact.sha256), headers=headers, media_type=media_type)
+    # Opened before the answer begins: a file that is gone by now is a 404, one that goes later is still read.
+    file = here.artifacts.open(artifact.sha256)
+    return StreamingResponse(_portions(file), headers=headers, media_type=ARTIFACTS[artifact.name])
 
 
-def _portions(here: Gateway, sha256: str) -> Iterator[bytes]:
-    with here.artifacts.open(sha256) as file:
+def _portions(file: BinaryIO) -> Iterator[bytes]:
+    with file:
         while portion := file.read(CHUNK_BYTES):
             yield portion
 

@@ -201,6 +201,25 @@ def test_a_file_that_the_job_lacks_is_not_found(client, finished, name):
     assert client.get(f"/v1/jobs/{finished}/artifacts/{name}").status_code == 404
 
 
+@pytest.mark.parametrize("span", ["bytes=0-3", "bytes=9999-", "lines=1", "bytes=x"])
+def test_a_file_is_answered_whole_whatever_range_is_asked(client, finished, span):
+    answer = client.get(f"/v1/jobs/{finished}/artifacts/saliency.png", headers={"Range": span})
+
+    assert (answer.status_code, answer.content) == (200, png())
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_file_that_is_deleted_meanwhile_is_not_found(client, here, finished, monkeypatch, seen):
+    for artifact in here.store.job(finished, "local").artifacts:
+        here.artifacts.delete(artifact.sha256)
+    if seen:
+        monkeypatch.setattr(here.artifacts, "size", lambda sha256: 3)
+
+    answer = client.get(f"/v1/jobs/{finished}/artifacts/saliency.png")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
 def test_a_store_that_is_no_folder_streams_its_files(client, here, finished, monkeypatch):
     monkeypatch.setattr(here.artifacts, "local_path", lambda sha256: None)
 
