@@ -118,6 +118,9 @@ class Preprocessing(Frozen):
         return self
 
 
+Name = Annotated[str, Field(max_length=200)]
+
+
 class ModelInput(Frozen):
     """What one input of the model is."""
 
@@ -125,7 +128,7 @@ class ModelInput(Frozen):
     shape: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         (3, 224, 224), min_length=1, max_length=3, description="(channels, height, width) or (features,)."
     )
-    names: tuple[str, ...] | None = Field(None, description="Names of the features.", max_length=100_000)
+    names: tuple[Name, ...] | None = Field(None, description="Names of the features.", max_length=100_000)
 
     @model_validator(mode="after")
     def _check(self) -> ModelInput:
@@ -144,7 +147,7 @@ class Manifest(Frozen):
     architecture: Architecture
     input: ModelInput = ModelInput()
     preprocessing: Preprocessing = Preprocessing()
-    classes: tuple[str, ...] | None = Field(None, description="Class names in output order.", max_length=100_000)
+    classes: tuple[Name, ...] | None = Field(None, description="Class names in output order.", max_length=100_000)
 
     @model_validator(mode="after")
     def _check(self) -> Manifest:

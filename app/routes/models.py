@@ -34,7 +34,7 @@ log = structlog.get_logger()
 DEFAULT_WAIT_SECONDS = 10.0
 """An upload waits so long for its inspection, so that a model that cannot be used is refused in the same breath."""
 
-MAX_MANIFEST_BYTES = 8 << 20  # class names of the largest models
+MAX_MANIFEST_BYTES = 4 << 20  # 100,000 class names of 40 bytes
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 

@@ -247,6 +247,11 @@ def test_an_unknown_architecture_is_answered_with_close_names(client):
         ('{"architecture": "resnet18", "input": {"shape": [3, 0, 5]}}', "/input/shape/1"),
         ('{"architecture": "resnet18", "preprocessing": {"std": [0, 1, 1]}}', "/preprocessing"),
         ('{"architecture": "resnet18", "preprocessing": {"mean": [NaN, 1, 1]}}', None),
+        (json.dumps({"architecture": "resnet18", "classes": ["cat", "x" * 201]}), "/classes/1"),
+        (
+            json.dumps(features_manifest(1) | {"input": {"kind": "features", "shape": [1], "names": ["x" * 201]}}),
+            "/input/names/0",
+        ),
         (b"\xff\xfe".decode("latin-1"), None),
     ],
 )
@@ -256,6 +261,16 @@ def test_a_manifest_at_fault_is_refused_with_a_pointer(client, manifest, pointer
     assert answer.status_code == 422
     pointers = [fault["pointer"] for fault in answer.json()["errors"]]
     assert pointers[:1] == ([] if pointer is None else [pointer])
+
+
+def test_a_manifest_of_a_hundred_thousand_names_is_read_and_a_larger_one_refused(client):
+    # An unknown architecture is noticed only once the manifest has been read.
+    read, refused = (
+        upload(client, image_manifest(architecture="resnet-18", classes=["x" * letters] * 100_000))
+        for letters in (30, 50)
+    )
+
+    assert (read.json()["code"], refused.json()["code"]) == ("unsupported-model", "input-too-large")
 
 
 def test_a_hostile_artifact_leaves_nothing_behind(client):
