@@ -121,8 +121,16 @@ def _any_of(validator: Any, branches: list[Any], instance: Any, _: Any) -> Itera
     yield ValidationError("expected one of the union's kinds", context=context)
 
 
+def _items(validator: Any, items: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    """Check a list as jsonschema does, but pass integers within bounds at once: it takes 6 µs for each of them."""
+    plain = isinstance(items, dict) and set(items) == {"type", "minimum", "maximum"} and items["type"] == "integer"
+    integers = plain and isinstance(instance, list) and set(map(type, instance)) == {int}
+    if not (integers and items["minimum"] <= min(instance) and max(instance) <= items["maximum"]):
+        yield from Draft202012Validator.VALIDATORS["items"](validator, items, instance, schema)
+
+
 _Validator: Final[Any] = extend(  # type: ignore[no-untyped-call]  # its stubs say nothing of it
-    Draft202012Validator, {"anyOf": _any_of}
+    Draft202012Validator, {"anyOf": _any_of, "items": _items}
 )
 
 

@@ -59,7 +59,7 @@ def test_a_label_map_of_the_input_is_taken_in_well_under_a_second():
 
     catalog.complete(catalog.spec("h-sets"), given([[65_535] * 224] * 224))
 
-    assert time.process_time() - begun < 2.0  # 0.3 s on a quiet machine
+    assert time.process_time() - begun < 0.5  # 20 ms on a quiet machine
 
 
 def test_a_label_map_of_wrong_labels_is_answered_with_the_first_faults():
@@ -71,6 +71,14 @@ def test_a_label_map_of_wrong_labels_is_answered_with_the_first_faults():
     assert refused.value.errors[0].pointer == "/params/regions/labels/0/0"
     assert len(refused.value.errors) <= catalog.MAX_FAULTS
     assert time.process_time() - begun < 1.0
+
+
+@pytest.mark.parametrize("wrong", [-2, 65_536, True, 0.5, "0", None, []])
+def test_a_single_wrong_label_is_found(wrong):
+    with pytest.raises(InvalidParameters) as refused:
+        catalog.complete(catalog.spec("h-sets"), given([[0, 1], [2, wrong]]))
+
+    assert refused.value.errors[0].pointer == "/params/regions/labels/1/1"
 
 
 def test_unknown_names_are_answered_shortened_and_only_the_first():
