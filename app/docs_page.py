@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, Final
@@ -26,7 +27,7 @@ def docs_page(description: Mapping[str, Any]) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(info['title'])} API</title><style>{_STYLE}</style></head><body>"
         f"<h1>{escape(info['title'])} <small>{escape(info['version'])}</small></h1>"
-        f"<p>{escape(info['description'])}</p>"
+        f"<p>{_prose(info['description'])}</p>"
         '<p>The same for programs: <a href="/openapi.json">openapi.json</a></p>'
         f"<h2>Operations</h2>{''.join(_operations(description))}"
         f"<h2>Schemas</h2>{''.join(_schemas(description))}</body></html>"
@@ -40,7 +41,7 @@ def _operations(description: Mapping[str, Any]) -> Iterator[str]:
                 f'<details id="{escape(operation["operationId"])}"><summary>'
                 f'<span class="method">{method.upper()}</span>'
                 f"<code>{escape(path)}</code> {escape(operation['summary'])}</summary>"
-                f"<p>{escape(operation.get('description', ''))}</p>"
+                f"<p>{_prose(operation.get('description', ''))}</p>"
                 f"{_parameters(operation)}{_body(operation)}{_answers(operation)}</details>"
             )
 
@@ -48,7 +49,7 @@ def _operations(description: Mapping[str, Any]) -> Iterator[str]:
 def _parameters(operation: Mapping[str, Any]) -> str:
     rows = [
         f"<tr><td><code>{escape(parameter['name'])}</code></td><td>{escape(parameter['in'])}</td>"
-        f"<td>{escape(parameter.get('description', ''))}</td></tr>"
+        f"<td>{_prose(parameter.get('description', ''))}</td></tr>"
         for parameter in operation.get("parameters", [])
     ]
     return f"<h4>Parameters</h4><table>{''.join(rows)}</table>" if rows else ""
@@ -61,7 +62,7 @@ def _body(operation: Mapping[str, Any]) -> str:
 
 def _answers(operation: Mapping[str, Any]) -> str:
     rows = [
-        f"<tr><td><code>{escape(str(status))}</code></td><td>{escape(response['description'])}</td></tr>"
+        f"<tr><td><code>{escape(str(status))}</code></td><td>{_prose(response['description'])}</td></tr>"
         for status, response in operation["responses"].items()
     ]
     return f"<h4>Answers</h4><table>{''.join(rows)}</table>"
@@ -71,6 +72,12 @@ def _schemas(description: Mapping[str, Any]) -> Iterator[str]:
     for name, schema in sorted(description["components"]["schemas"].items()):
         shown = escape(name)
         yield f'<details id="schema-{shown}"><summary><code>{shown}</code></summary>{_code(schema)}</details>'
+
+
+def _prose(text: str) -> str:
+    """Show the two marks of Markdown that descriptions use: `code` and *emphasis*; a blank line ends a paragraph."""
+    shown = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    return re.sub(r"(?<!\w)\*(\w[^*]*)\*", r"<em>\1</em>", shown).replace("\n\n", "</p><p>")
 
 
 def _code(value: Any) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -72,6 +74,35 @@ def test_the_curl_walk_through_works_as_printed(service, files, tmp_path):
     assert json.loads((tmp_path / "result.json").read_text())["method"] == "integrated-gradients"
     assert (tmp_path / "saliency.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "report.html").read_bytes().startswith(b"<!doctype html>")
+
+
+def test_the_readmes_curl_lines_work_as_they_stand(service, files, tmp_path):
+    readme = (ROOT / "README.md").read_text()
+    (lines,) = re.findall(r"^```sh\n(U=http.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    for name, asked in [("network.safetensors", "model.safetensors"), ("digit.png", "picture.png")]:
+        shutil.copy(files / name, tmp_path / asked)
+    shutil.copy(files / "manifest.json", tmp_path)
+    script = "set -eu\n" + lines.replace("http://127.0.0.1:8000", service)
+
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "result.json").read_text())["method"] == "h-sets"
+    assert (tmp_path / "sets.png").read_bytes().startswith(b"\x89PNG")
+    model, estimate, job, drawn = documents(done.stdout)
+    assert model["methods"]["h-sets"]["supported"]
+    assert estimate["cost"]["forwards"] >= 31
+    assert job["status"] == "succeeded"
+    assert drawn["strength"] > 0
+
+
+def documents(text: str) -> list[dict]:
+    """The JSON documents that curl printed one after the other."""
+    decoder, found, at = json.JSONDecoder(), [], 0
+    while at < len(text):
+        document, at = decoder.raw_decode(text, at)
+        found.append(document)
+    return found
 
 
 def test_a_photograph_that_is_not_there_is_named(service, tmp_path, capsys):

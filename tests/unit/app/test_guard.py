@@ -8,6 +8,7 @@ import json
 import pytest
 from starlette.testclient import TestClient
 
+from app.docs_page import docs_page
 from app.guard import is_loopback
 from app.main import create_app
 from tests.unit.app.service import image_manifest, inspect, safetensors, upload
@@ -171,6 +172,15 @@ def test_the_documentation_loads_nothing_from_elsewhere(client):
     assert "<script" not in answer.text
     assert "//cdn" not in answer.text
     assert client.get("/", follow_redirects=False).headers["location"] == "/docs"
+
+
+def test_the_documentation_shows_markdown_and_escapes_the_rest():
+    info = {"title": "<b>", "version": "1", "description": "What they do *together*, `a < b`.\n\nMore: 2 * 3 * 4."}
+
+    page = docs_page({"info": info, "paths": {}, "components": {"schemas": {}}})
+
+    assert "<p>What they do <em>together</em>, <code>a &lt; b</code>.</p><p>More: 2 * 3 * 4.</p>" in page
+    assert "<b>" not in page
 
 
 def test_ready_says_what_is_away(client, here, queue):
