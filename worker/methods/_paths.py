@@ -75,28 +75,30 @@ def path_gradients(
         NumericalError: A gradient or an output is not finite.
     """
     settled = target
-    done = 0
+    logits = torch.empty(0)
+    # Filled in place: collecting chunks and joining them would hold the largest tensor of a job twice.
+    gradients = input.new_empty(steps + 1, *input.shape)
+    values = input.new_empty(steps + 1)
 
-    def evaluate(alphas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        nonlocal settled, done
-        report("path", done, steps + 1)
-        weights = alphas.reshape(-1, *[1] * input.ndim).to(input.dtype)
+    def evaluate(numbers: Tensor) -> None:
+        nonlocal settled, logits
+        report("path", steps - int(numbers[0]), steps + 1)
+        weights = (numbers.double() / steps).reshape(-1, *[1] * input.ndim).to(input.dtype)
         points = torch.lerp(baseline, input, weights).requires_grad_()  # exact at both ends
         with torch.enable_grad():
-            logits = model(points)  # (points, outputs)
-            settled = resolve(settled, logits[0])
-            values = _largest(logits) if path_class == "per-point" else output(logits, settled)
-        gradients = torch.autograd.grad(values.sum(), points)[0]
-        done += len(alphas)
-        return gradients, values.detach(), logits[0].detach()
+            answers = model(points)  # (points, outputs)
+            settled = resolve(settled, answers[0])
+            outputs = _largest(answers) if path_class == "per-point" else output(answers, settled)
+        gradients[numbers] = torch.autograd.grad(outputs.sum(), points)[0]
+        values[numbers] = outputs.detach()
+        if numbers[0] == steps:
+            logits = answers[0].detach()
 
-    alphas = torch.arange(steps, -1, -1, device=input.device, dtype=torch.float64) / steps
-    parts = map_chunks(evaluate, alphas, chunk=chunk, on_halved=on_halved)
-    report("path", done, steps + 1)
-    logits = parts[0][2]
+    map_chunks(evaluate, torch.arange(steps, -1, -1, device=input.device), chunk=chunk, on_halved=on_halved)
+    report("path", steps + 1, steps + 1)
     return Path(
-        gradients=_finite(torch.cat([part[0] for part in parts]), "gradient").flip(0),
-        values=_finite(torch.cat([part[1] for part in parts]), "output").flip(0),
+        gradients=_finite(gradients, "gradient"),
+        values=_finite(values, "output"),
         logits=logits,
         difference=input - baseline,
         target=resolve(target, logits),
