@@ -59,6 +59,9 @@ SLOW = {
 }
 """A few seconds of Hessian rows: every entry passes the threshold, so every set grows to its whole region."""
 
+LONG = {"method": "h-sets", "params": {**SLOW["params"], "growth": "anywhere", "sets": 6}}
+"""Four times as many rows: what is left of it outlasts the two seconds that a stopping worker grants."""
+
 
 def weights() -> bytes:
     torch.manual_seed(0)

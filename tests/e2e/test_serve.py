@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.service import PATIENCE_SECONDS, SLOW, alive, descendants, running, wait_for
+from tests.e2e.service import LONG, PATIENCE_SECONDS, SLOW, alive, descendants, running, wait_for
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -31,7 +31,7 @@ def test_a_killed_supervisor_leaves_no_process_behind(tmp_path: Path) -> None:
 @linux
 def test_a_stopped_service_ends_well_and_its_next_start_finishes_the_job(tmp_path: Path) -> None:
     with running(tmp_path) as service:
-        job = service.explain(service.upload(), SLOW)
+        job = service.explain(service.upload(), LONG)
         service.working(job["id"])
         family = descendants(service.process.pid)
 
