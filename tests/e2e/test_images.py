@@ -104,10 +104,10 @@ def test_the_gateway_image_holds_no_torch(gateway_image):
     assert "No module named 'torch'" in tried.stderr
 
 
-def test_the_gateway_image_serves_and_is_healthy(gateway_image, tmp_path):
+def test_the_gateway_image_serves_and_reaches_redis(gateway_image, redis_url, tmp_path):
     port = free_port()
     with (
-        running("gateway", gateway_image, tmp_path, INTERPLAY_PORT=port) as environment,
+        running("gateway", gateway_image, tmp_path, INTERPLAY_PORT=port, INTERPLAY_BROKER_URL=redis_url) as environment,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
     ):
         methods = wait_for(lambda: answered(client), seconds=START_SECONDS)
