@@ -20,8 +20,8 @@ from typing import Any
 from kombu.transport import TRANSPORT_ALIASES, virtual
 
 from jobs.private_folder import make_private
+from jobs.sqlite import BUSY_SECONDS, enter_wal
 
-BUSY_SECONDS = 15.0
 EAGER_SECONDS = 1.0
 EAGERNESS = 5
 
@@ -121,7 +121,7 @@ def _path(url: str) -> Path:
 def _open(path: Path) -> sqlite3.Connection:
     make_private(path.parent)
     database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    database.execute("PRAGMA journal_mode = WAL")
+    enter_wal(database)
     # A power cut may take the last messages, never the file; the reaper rings for their jobs again.
     database.execute("PRAGMA synchronous = NORMAL")
     database.executescript(_SCHEMA)

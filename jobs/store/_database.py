@@ -16,9 +16,9 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from jobs.errors import StoreUnavailable
 from jobs.private_folder import make_private
+from jobs.sqlite import BUSY_SECONDS, enter_wal
 from jobs.store._tables import metadata
 
-BUSY_SECONDS = 15.0  # Several processes write; none holds the lock for longer than a few milliseconds.
 POOL = {"pool_size": 8, "max_overflow": 56}  # The gateway's 40 threads and the rest, with room; kept open: 8.
 
 
@@ -109,7 +109,7 @@ def _make_folder(database: Path) -> None:
 def _tune(connection: sqlite3.Connection, _: Any) -> None:
     # With autocommit on, the driver leaves BEGIN to us, and a lone SELECT costs no BEGIN and no ROLLBACK.
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
+    enter_wal(connection)
     connection.execute("PRAGMA foreign_keys = ON")
 
 
