@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import JsonValue
 
@@ -26,7 +26,16 @@ from jobs.errors import (
     RequestError,
     UnsupportedModel,
 )
-from jobs.schemas import ExplanationRequest, Inspection, Manifest, Model, ModelStatus, Target, TorchvisionArchitecture
+from jobs.schemas import (
+    ExplanationRequest,
+    InputKind,
+    Inspection,
+    Manifest,
+    Model,
+    ModelStatus,
+    Target,
+    TorchvisionArchitecture,
+)
 from jobs.settings import Settings
 
 FLOAT32_MAX: Final = 3.4028235e38  # models compute in float32; what exceeds it would arrive as infinity
@@ -46,7 +55,7 @@ class Checked:
     model: Model
     inspection: Inspection
     target: Target | None
-    kind: Literal["image", "features"]
+    kind: InputKind
     data: bytes
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from jobs.errors import Problem
+from jobs.order_profiles import Checkpoint, OrderProfile
 
 
 class Frozen(BaseModel):
@@ -38,6 +39,7 @@ class Status(StrEnum):
 class JobKind(StrEnum):
     EXPLANATION = "explanation"
     INSPECTION = "inspection"
+    TRAINING = "training"
 
 
 class ModelStatus(StrEnum):
@@ -121,12 +123,15 @@ class Preprocessing(Frozen):
 Name = Annotated[str, Field(max_length=200)]
 
 
+InputKind = Literal["image", "features", "tokens"]
+
+
 class ModelInput(Frozen):
     """What one input of the model is."""
 
-    kind: Literal["image", "features"] = "image"
+    kind: InputKind = "image"
     shape: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        (3, 224, 224), min_length=1, max_length=3, description="(channels, height, width) or (features,)."
+        (3, 224, 224), min_length=1, max_length=3, description="(channels, height, width), (features,) or (tokens,)."
     )
     names: tuple[Name, ...] | None = Field(None, description="Names of the features.", max_length=100_000)
 
@@ -230,6 +235,14 @@ class ExplanationRequest(Frozen):
     method: str = Field("h-sets", max_length=64)
     model: str = Field(max_length=64, description="Id of an uploaded model.")
     input: InlineInput | None = None
+    samples: tuple[InlineInput, ...] = Field(
+        (), max_length=64, description="Further inputs, for methods that average over several (`series` of the method)."
+    )
+    checkpoints: tuple[Annotated[str, Field(max_length=64)], ...] = Field(
+        (), max_length=32,
+        description="Ids of earlier checkpoints of the model, first to last, for methods that follow a training "
+        "(`series` of the method); the model itself is the last.",
+    )  # fmt: skip
     target: Annotated[Target | None, BeforeValidator(_target_by_index)] = Field(
         None, description="Class index, or {index, against} for a contrast; default: the predicted class."
     )
@@ -246,7 +259,7 @@ class ExplanationRequest(Frozen):
 class InputReference(Frozen):
     """An input in the artifact store."""
 
-    kind: Literal["image", "features"]
+    kind: InputKind
     sha256: str
     size_bytes: int
 
@@ -330,7 +343,9 @@ class Players(Frozen):
 class Interaction(Frozen):
     """A set of players and its strength."""
 
-    kind: Literal["set", "and", "or"] = "set"
+    kind: Literal["set", "main", "and", "or", "pair"] = Field(
+        "set", description="main: a single player. and: present when all members are. or: when one is at least."
+    )
     members: tuple[int, ...] = Field(description="0-based player indices; in growth order for h-sets.")
     order: int = Field(description="Number of members.")
     strength: float
@@ -372,12 +387,19 @@ class Explanation(Frozen):
     interactions: tuple[Interaction, ...] = ()
     checks: tuple[Check, ...] = ()
     cost: Cost = Cost()
+    orders: OrderProfile | None = Field(None, description="Strength by order; averaged over samples.")
+    sequence: tuple[Checkpoint, ...] = Field((), description="Strength by order of every checkpoint.")
     details: dict[str, JsonValue] = Field(default_factory=dict)
     notes: tuple[str, ...] = Field((), description="What a reader must know before relying on the answer.")
+    documents: Mapping[str, Any] = Field(
+        default_factory=dict, exclude=True, description="JSON values kept as NAME.json, such as shapiq's format."
+    )
     arrays: Mapping[str, Any] = Field(
         default_factory=dict,
         exclude=True,
-        description="NumPy arrays by name. Known to the renderer: attribution (shape of the input).",
+        description="NumPy arrays by name. Known to the renderer: attribution (shape of the input), player_labels "
+        "((height, width), the player that owns each pixel of the picture; -1: none), strengths (every |strength|, "
+        "falling).",
     )
     kept: Mapping[str, Any] = Field(
         default_factory=dict, exclude=True, description="Arrays kept as NAME.npy for later questions to this job."
