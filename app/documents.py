@@ -78,7 +78,9 @@ class JobDocument(BaseModel):
     method: str | None
     preset: str | None
     model: str
+    checkpoints: list[str] = Field(description="Ids of earlier checkpoints of the model, first to last.")
     input: InputReference | None
+    samples: list[InputReference] = Field(description="Further inputs.")
     target: Target | None = Field(description="None: the predicted class.")
     params: dict[str, JsonValue] = Field(description="Completed with defaults and preset.")
     seed: int
@@ -151,6 +153,7 @@ class MethodDocument(BaseModel):
     source: str
     inputs: list[str]
     needs: list[Capability]
+    series: bool = Field(description="Whether `samples` and `checkpoints` of a request mean something to it.")
     presets: dict[str, dict[str, JsonValue]]
     cost: dict[str, str] = Field(description="Upper bounds as arithmetic over the parameters, `inputs` and `outputs`.")
     parameters: dict[str, Any] = Field(description="JSON Schema (2020-12) of `params`.")
@@ -210,6 +213,7 @@ def job_document(job: Job, *, queue_position: int | None = None) -> JobDocument:
         **fields,
         preset=str(job.params["preset"]) if "preset" in job.params else None,
         model=job.model_id,
+        checkpoints=list(job.checkpoint_ids),
         tags=list(job.tags),
         queue_position=queue_position,
         created_at=rfc3339(job.created_at),

@@ -125,7 +125,8 @@ def retry(here: Gateway, tenant: str, job: Job, *, key: IdempotencyKey | None) -
 
 
 _REPEATED = {
-    "tenant", "kind", "method", "model_id", "input", "target", "params", "seed", "priority", "tags", "content_key",
+    "tenant", "kind", "method", "model_id", "checkpoint_ids", "input", "samples", "target", "params", "seed",
+    "priority", "tags", "content_key",
 }  # fmt: skip
 
 

@@ -32,6 +32,7 @@ class MethodSpec(Frozen):
 
     Attributes:
         needs: What the model must offer.
+        series: Whether it takes several inputs and several checkpoints of a model.
         cost: Upper bounds of `forwards`, `backwards` and `hessian_rows`, as arithmetic; see `evaluate`.
         parameters: JSON Schema (2020-12) of `params`.
     """
@@ -42,6 +43,7 @@ class MethodSpec(Frozen):
     source: str
     inputs: tuple[str, ...]
     needs: tuple[Capability, ...]
+    series: bool
     presets: dict[str, dict[str, JsonValue]]
     cost: dict[str, str]
     parameters: dict[str, Any]

@@ -77,6 +77,7 @@ class Layer(Frozen):
     type: Literal[
         "linear", "conv2d", "batch-norm", "relu", "relu6", "gelu", "silu", "tanh", "sigmoid", "softplus",
         "hardswish", "hardsigmoid", "max-pool", "average-pool", "global-average-pool", "flatten", "dropout",
+        "layer-norm", "embedding", "positions", "transformer", "token-first", "token-mean", "token-max",
     ]  # fmt: skip
     inputs: int | None = Field(None, ge=1, le=1_000_000, description="Features or channels coming in.")
     outputs: int | None = Field(None, ge=1, le=1_000_000, description="Features or channels going out.")
@@ -84,10 +85,16 @@ class Layer(Frozen):
     stride: int | None = Field(None, ge=1, le=64)
     padding: int = Field(0, ge=0, le=64)
     bias: bool = True
+    heads: int | None = Field(None, ge=1, le=1024, description="Attention heads of a transformer block.")
+    feedforward: int | None = Field(None, ge=1, le=1_000_000, description="Hidden units of a transformer block.")
+    norm: Literal["pre", "post"] | None = Field(
+        None, description="Where a transformer block normalises: before attention and feed-forward, or after (default)."
+    )
+    activation: Literal["relu", "gelu"] | None = Field(None, description="Of a transformer block; default: relu.")
 
 
 class SequentialArchitecture(Frozen):
-    """An MLP or CNN as a list of layers; state-dict keys are `nn.Sequential`'s (`0.weight`, `0.bias`, …)."""
+    """An MLP, CNN or text classifier as a list of layers; state-dict keys are `nn.Sequential`'s (`0.weight`, …)."""
 
     family: Literal["sequential"]
     layers: tuple[Layer, ...] = Field(min_length=1, max_length=512)
@@ -133,7 +140,16 @@ class ModelInput(Frozen):
     shape: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         (3, 224, 224), min_length=1, max_length=3, description="(channels, height, width), (features,) or (tokens,)."
     )
-    names: tuple[Name, ...] | None = Field(None, description="Names of the features.", max_length=100_000)
+    names: tuple[Name, ...] | None = Field(
+        None, description="Names of the features; of tokens, the text of every id.", max_length=100_000
+    )
+    vocabulary: int | None = Field(None, ge=2, le=10_000_000, description="How many token ids there are.")
+    mask_id: int | None = Field(
+        None, ge=0, description="Id that stands for an absent token; padding_id where absent tokens are left out."
+    )
+    padding_id: int | None = Field(
+        None, ge=0, description="Id with which shorter inputs are filled up; default: every input has the full length."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> ModelInput:
@@ -142,7 +158,30 @@ class ModelInput(Frozen):
             raise ValueError(f"expected {expected} dimension(s) for kind {self.kind!r}, got {list(self.shape)}")
         if self.kind == "image" and self.shape[0] not in (1, 3):
             raise ValueError(f"expected 1 or 3 channels, got {self.shape[0]}")
+        self._check_ids()
+        self._check_names()
         return self
+
+    def _check_ids(self) -> None:
+        if self.kind != "tokens":
+            for name in ("vocabulary", "mask_id", "padding_id"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"expected no {name} for kind {self.kind!r}, only tokens have one")
+            return
+        if self.vocabulary is None or self.mask_id is None:
+            raise ValueError("expected vocabulary and mask_id for kind 'tokens'")
+        for name, id in (("mask_id", self.mask_id), ("padding_id", self.padding_id)):
+            if id is not None and id >= self.vocabulary:
+                raise ValueError(f"expected a {name} below the vocabulary of {self.vocabulary}, got {id}")
+
+    def _check_names(self) -> None:
+        if self.names is None:
+            return
+        if self.kind == "image":
+            raise ValueError("expected no names for kind 'image', only features and tokens have them")
+        what, expected = ("token", self.vocabulary) if self.kind == "tokens" else ("feature", self.shape[0])
+        if len(self.names) != expected:
+            raise ValueError(f"expected {expected} {what} names, got {len(self.names)}")
 
 
 class Manifest(Frozen):
@@ -161,9 +200,18 @@ class Manifest(Frozen):
                 f"expected {self.input.shape[0]} preprocessing mean value(s), one per channel, "
                 f"got {len(self.preprocessing.mean)}"
             )
-        if self.input.names is not None and len(self.input.names) != self.input.shape[0]:
-            raise ValueError(f"expected {self.input.shape[0]} feature names, got {len(self.input.names)}")
+        if self.input.kind == "tokens":
+            self._check_tokens()
         return self
+
+    def _check_tokens(self) -> None:
+        if self.architecture.family != "sequential":
+            raise ValueError(
+                f"expected a sequential architecture for tokens, got {self.architecture.family}, whose models take "
+                "pictures"
+            )
+        if self.preprocessing != Preprocessing():
+            raise ValueError("expected no preprocessing for tokens, only pictures have it")
 
 
 class Inspection(Frozen):
@@ -216,16 +264,33 @@ def _target_by_index(value: Any) -> Any:
     return {"index": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+class Tokens(Frozen):
+    """A text as a model of tokens takes it; the tokenizer stays with the caller."""
+
+    ids: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
+        min_length=1, max_length=4096, description="At most as many as the model's input is long."
+    )
+    texts: tuple[Name, ...] | None = Field(
+        None, max_length=4096, description="What each token stands for; default: the manifest's names, else the ids."
+    )
+    words: tuple[Annotated[int, Field(ge=0, lt=2**31)] | None, ...] | None = Field(
+        None, max_length=4096,
+        description="Number of the word that each token is part of; tokens of one number, next to each other or not, "
+        "are one player. null: never a player, such as [CLS]. Default: every token but padding is a word.",
+    )  # fmt: skip
+
+
 class InlineInput(Frozen):
-    """An input inside the JSON body; a multipart request sends the part `image` in its place."""
+    """An input inside the JSON body; a multipart request sends the part `image` or `tokens` in its place."""
 
     image: str | None = Field(None, description="The picture's bytes (PNG, JPEG or WebP), base64.")
     features: tuple[float, ...] | None = Field(None, description="One value per feature.", max_length=1_000_000)
+    tokens: Tokens | None = None
 
     @model_validator(mode="after")
     def _check(self) -> InlineInput:
-        if (self.image is None) == (self.features is None):
-            raise ValueError("expected exactly one of image and features")
+        if sum(given is not None for given in (self.image, self.features, self.tokens)) != 1:
+            raise ValueError("expected exactly one of image, features and tokens")
         return self
 
 
@@ -300,7 +365,9 @@ class Job(Frozen):
     status: Status
     method: str | None = None
     model_id: str
+    checkpoint_ids: tuple[str, ...] = Field((), description="Earlier checkpoints of the model, first to last.")
     input: InputReference | None = None
+    samples: tuple[InputReference, ...] = Field((), description="Further inputs.")
     target: Target | None = None
     params: dict[str, JsonValue] = Field(default_factory=dict)
     seed: int = 0

@@ -50,7 +50,7 @@ class Jobs:
             The job; or the one that the key made before, as it is now, and nothing was added.
 
         Raises:
-            NotFound: The tenant has no model `job.model_id`.
+            NotFound: The tenant does not have the job's model, or a checkpoint.
             IdempotencyMismatch: The key was used with another request.
             Conflict: The id is taken.
         """
@@ -58,7 +58,7 @@ class Jobs:
             with self._database.write() as connection:
                 if idempotency is not None:
                     _idempotency.record(connection, idempotency, job.id, now=self._clock())
-                _require_model(connection, job)
+                _require_models(connection, job)
                 _rows.insert_job(connection, job)
         except IntegrityError as error:
             earlier = self.replay(idempotency) if idempotency is not None else None
@@ -203,11 +203,12 @@ class Jobs:
 _DISCARDED_AT_ONCE = 32
 
 
-def _require_model(connection: Connection, job: Job) -> None:
-    # The lock (a no-op in SQLite, which has one writer) keeps the model until this transaction ends.
-    model = select(models.c.id).where(models.c.id == job.model_id, models.c.tenant == job.tenant)
-    if connection.execute(model.with_for_update(read=True)).first() is None:
-        raise NotFound(f"There is no model {job.model_id!r}.")
+def _require_models(connection: Connection, job: Job) -> None:
+    needed = {job.model_id, *job.checkpoint_ids}
+    # The lock (a no-op in SQLite, which has one writer) keeps the models until this transaction ends.
+    mine = select(models.c.id).where(models.c.id.in_(needed), models.c.tenant == job.tenant)
+    if missing := needed - set(connection.scalars(mine.with_for_update(read=True))):
+        raise NotFound(f"There is no model {min(missing)!r}.")
 
 
 def _job_row(connection: Connection, job_id: str, tenant: str | None, *, lock: bool = False) -> Row[Any]:

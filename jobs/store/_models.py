@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 
 from jobs.errors import Conflict, NotFound, Problem
@@ -15,7 +15,7 @@ from jobs.store._database import Database
 from jobs.store._idempotency import IdempotencyKey
 from jobs.store._paging import Page, fetch_page
 from jobs.store._references import refer, require_bytes
-from jobs.store._tables import jobs, models
+from jobs.store._tables import job_checkpoints, jobs, models
 
 
 class Models:
@@ -125,10 +125,18 @@ class Models:
             mine = (models.c.id == model_id, models.c.tenant == tenant)
             if connection.execute(select(models.c.id).where(*mine).with_for_update()).first() is None:
                 raise NotFound(f"There is no model {model_id!r}.")
-            using = select(jobs.c.id).where(jobs.c.model_id == model_id, jobs.c.status.in_(_rows.UNFINISHED))
-            if (job_id := connection.scalars(using.limit(1)).first()) is not None:
+            if (job_id := _user(connection, model_id)) is not None:
                 raise Conflict(f"The job {job_id} uses the model {model_id}; cancel it or wait for it.")
             return _rows.delete_model(connection, model_id)
+
+
+def _user(connection: Connection, model_id: str) -> str | None:
+    """Return the id of an unfinished job that explains the model, or needs it as a checkpoint."""
+    unfinished = jobs.c.status.in_(_rows.UNFINISHED)
+    explaining = select(jobs.c.id).where(jobs.c.model_id == model_id, unfinished)
+    following = select(jobs.c.id).join(job_checkpoints, job_checkpoints.c.job_id == jobs.c.id)
+    following = following.where(job_checkpoints.c.model_id == model_id, unfinished)
+    return connection.scalars(union_all(explaining, following).limit(1)).first()
 
 
 def _model_row(connection: Connection, model_id: str, tenant: str) -> Row[Any] | None:

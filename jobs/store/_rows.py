@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, insert
 from jobs.schemas import Job, Model, Status
 from jobs.store import _idempotency
 from jobs.store._references import refer, unrefer
-from jobs.store._tables import job_tags, jobs, models
+from jobs.store._tables import job_checkpoints, job_tags, jobs, models
 
 JOB_COLUMNS = tuple(jobs.c[name] for name in Job.model_fields)
 MODEL_COLUMNS = tuple(models.c[name] for name in Model.model_fields)
@@ -36,13 +36,16 @@ def is_job(job_id: str, tenant: str | None) -> ColumnElement[bool]:
 
 
 def insert_job(connection: Connection, job: Job) -> None:
-    """Insert the job with its tags and the bytes it needs."""
+    """Insert the job with its tags, its checkpoints and the bytes it needs."""
     values = job.model_dump(mode="json")
     connection.execute(insert(jobs).values(**values, rung_at=job.created_at, ring_gap=1))
     if job.tags:
         connection.execute(insert(job_tags), [{"tag": tag, "job_id": job.id} for tag in sorted(set(job.tags))])
-    needed = [artifact.sha256 for artifact in job.artifacts]
-    refer(connection, job.id, [*needed, job.input.sha256] if job.input else needed)
+    if job.checkpoint_ids:
+        used = [{"model_id": model_id, "job_id": job.id} for model_id in sorted(set(job.checkpoint_ids))]
+        connection.execute(insert(job_checkpoints), used)
+    inputs = (*((job.input,) if job.input else ()), *job.samples)
+    refer(connection, job.id, [needed.sha256 for needed in (*job.artifacts, *inputs)])
 
 
 def delete_jobs(connection: Connection, job_ids: list[str]) -> list[str]:

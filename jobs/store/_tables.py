@@ -22,7 +22,9 @@ jobs = Table(
     Column("status", ID, nullable=False),
     Column("method", ID),
     Column("model_id", ID, nullable=False),
+    Column("checkpoint_ids", DOCUMENT, nullable=False),
     Column("input", DOCUMENT),
+    Column("samples", DOCUMENT, nullable=False),
     Column("target", DOCUMENT),
     Column("params", DOCUMENT, nullable=False),
     Column("seed", BigInteger, nullable=False),
@@ -66,6 +68,15 @@ job_tags = Table(
     Column("tag", ID, primary_key=True),
     Column("job_id", ID, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Index("job_tags_by_job", "job_id"),
+)
+
+# A job's checkpoints are read from its row, in their order; this table exists to ask which jobs use a model.
+job_checkpoints = Table(
+    "job_checkpoints",
+    metadata,
+    Column("model_id", ID, primary_key=True),
+    Column("job_id", ID, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Index("job_checkpoints_by_job", "job_id"),
 )
 
 models = Table(

@@ -42,6 +42,7 @@ def test_a_job_comes_back_as_it_was_added(store: JobStore, model: Model):
         model,
         input=an_input("cat"),
         target=Target(index=3, against=5),
+        samples=(an_input("dog"), an_input("cow")),
         params={"preset": "paper", "nested": {"list": [1, 2.5, None, "é"]}},
         seed=2**63 - 1,
         priority="batch",
@@ -69,6 +70,24 @@ def test_a_job_needs_a_model_of_its_tenant(store: JobStore, model: Model):
         store.add(a_job(a_model()))
     with pytest.raises(NotFound, match="model"):
         store.add(a_job(model, tenant="b"))
+
+
+def test_a_job_brings_its_checkpoints_back_in_their_order(store: JobStore, model: Model):
+    earlier = [store.add_model(a_model())[0].id for _ in range(3)][::-1]
+    job = a_job(model, checkpoint_ids=tuple(earlier))
+
+    store.add(job)
+
+    assert store.job(job.id, "a") == job
+
+
+def test_a_job_needs_checkpoints_of_its_tenant(store: JobStore, model: Model):
+    theirs, _ = store.add_model(a_model(tenant="b"))
+
+    for missing in (a_model().id, theirs.id):
+        with pytest.raises(NotFound, match=missing):
+            store.add(a_job(model, checkpoint_ids=(model.id, missing)))
+    assert store.queued_count("a") == 0
 
 
 def test_an_id_is_given_once(store: JobStore, model: Model):
@@ -259,6 +278,17 @@ def test_an_unfinished_job_is_not_purged(store: JobStore, model: Model):
 
     with pytest.raises(Conflict, match="queued"):
         store.purge(job.id, "a")
+
+
+def test_a_job_protects_the_bytes_of_every_sample(store: JobStore, model: Model):
+    samples = (an_input("dog"), an_input("cow"), an_input("dog"))
+    job = store.add(a_job(model, input=an_input("cat"), samples=samples))
+    other = store.add(a_job(model, input=an_input("cow")))
+    for one in (job, other):
+        store.cancel(one.id, "a")
+
+    assert store.purge(job.id, "a") == sorted([digest("cat"), digest("dog")])
+    assert store.purge(other.id, "a") == [digest("cow")]
 
 
 def test_purging_names_the_bytes_that_nothing_needs_any_more(store: JobStore, model: Model):

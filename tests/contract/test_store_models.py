@@ -173,6 +173,25 @@ def test_a_model_in_use_is_not_deleted(store: JobStore, model: Model):
         store.model(model.id, "a")
 
 
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_checkpoint_of_an_unfinished_job_is_not_deleted(store: JobStore, model: Model, claimed: bool):
+    earlier, _ = store.add_model(a_model())
+    job = store.add(a_job(model, checkpoint_ids=(earlier.id,)))
+    if claimed:
+        store.claim(job.id, worker="w", lease_seconds=LEASE_SECONDS, max_attempts=MAX_ATTEMPTS)
+
+    with pytest.raises(Conflict, match=job.id):
+        store.delete_model(earlier.id, "a")
+    if claimed:
+        store.canceled(job.id, 1, retention_seconds=RETENTION_SECONDS)
+    else:
+        store.cancel(job.id, "a")
+
+    assert store.delete_model(earlier.id, "a") == [earlier.sha256]
+    assert store.job(job.id, "a").checkpoint_ids == (earlier.id,)
+    assert store.purge(job.id, "a") == []
+
+
 def test_deleting_a_model_names_its_upload_and_its_weights(store: JobStore, model: Model):
     store.model_ready(model.id, weights_sha256=digest("weights"), inspection=INSPECTION)
 

@@ -11,15 +11,35 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
-from jobs.schemas import Capability, Explanation, Players, Target
+from jobs.schemas import Capability, Explanation, InputKind, Players, Target
 
 Report = Callable[[str, int, int], None]
 """`report(stage, done, total)`: progress; raises when the job was canceled, so call it between chunks."""
+
+
+class TableCache(Protocol):
+    """Tables of 2^n values that were evaluated before; whoever provides it keeps models and tenants apart."""
+
+    def get(self, key: str) -> Tensor | None:
+        """Return the `(2^n,)` float64 table that was put under `key`, or None."""
+
+    def put(self, key: str, table: Tensor) -> None:
+        """Keep a table, if there is room; never fails."""
+
+
+class NoTables:
+    """Keeps nothing."""
+
+    def get(self, key: str) -> Tensor | None:  # noqa: ARG002 (the protocol's)
+        return None
+
+    def put(self, key: str, table: Tensor) -> None:
+        pass
 
 
 class Params(BaseModel):
@@ -44,14 +64,19 @@ class Subject:
 
     Attributes:
         model: In eval mode, parameters frozen; maps `(batch, *shape)` to logits `(batch, outputs)`.
-        input: `shape`, as the model takes it (normalised for images).
+        input: `shape`, as the model takes it: normalised for images, int64 ids filled up with padding for tokens.
         target: None means the predicted class.
-        pixels: `(height, width, 3)` float in [0, 1]: the picture as the model sees it; None for features.
+        pixels: `(height, width, 3)` float in [0, 1]: the picture as the model sees it; None for features and tokens.
         mean, std: Per channel; `input = (pixels - mean) / std` for images.
+        names: Of the features; of tokens, the text of each.
+        words: The number of the word that each token is part of; None for padding and special tokens, which never
+            play. None altogether for images and features.
+        mask_id: Id that stands for an absent token.
         seed: Of every random draw.
         chunk: Samples that may go forward and backward at once under the memory budget.
         report: Progress; see `Report`.
         resources: What the operator provides by name, such as `sam_model`.
+        tables: Tables of this very model, whoever asked for them before; a model that a method changes needs its own.
     """
 
     model: nn.Module
@@ -62,10 +87,13 @@ class Subject:
     std: tuple[float, ...] = ()
     classes: tuple[str, ...] | None = None
     names: tuple[str, ...] | None = None
+    words: tuple[int | None, ...] | None = None
+    mask_id: int | None = None
     seed: int = 0
     chunk: int = 8
     report: Report = lambda stage, done, total: None
     resources: Mapping[str, str] = field(default_factory=dict)
+    tables: TableCache = NoTables()
 
     @property
     def players(self) -> Players:
@@ -85,8 +113,9 @@ class Method:
     params: type[Params]
     explain: Callable[[Subject, Any], Explanation]
     needs: tuple[Capability, ...]
-    inputs: tuple[Literal["image", "features"], ...]
+    inputs: tuple[InputKind, ...]
     cost: Mapping[str, str]
+    series: bool = False
 
 
 P = TypeVar("P", bound=Params)
@@ -102,8 +131,9 @@ def register(
     source: str,
     params: type[P],
     needs: tuple[Capability, ...],
-    inputs: tuple[Literal["image", "features"], ...],
+    inputs: tuple[InputKind, ...],
     cost: Mapping[str, str],
+    series: bool = False,
 ) -> Callable[[Callable[[Subject, P], Explanation]], Callable[[Subject, P], Explanation]]:
     """Register the decorated function as the entry point of method `id`.
 
@@ -120,7 +150,7 @@ def register(
             raise ValueError(f"expected a new method id, got {id!r}, which is registered already")
         _methods[id] = Method(
             id=id, title=title, summary=summary, source=source, params=params, explain=explain,
-            needs=needs, inputs=inputs, cost=cost,
+            needs=needs, inputs=inputs, cost=cost, series=series,
         )  # fmt: skip
         return explain
 

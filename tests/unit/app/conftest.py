@@ -24,8 +24,8 @@ from tests.unit.app.service import (
 
 
 @pytest.fixture(autouse=True)
-def two_methods(monkeypatch) -> Iterator[None]:
-    """A catalogue of two methods that does not change with the real one."""
+def few_methods(monkeypatch) -> Iterator[None]:
+    """A catalogue of few methods that does not change with the real one."""
     monkeypatch.setattr(catalog, "_catalog", lambda: CATALOG)
     caches = (catalog.methods, catalog.architectures, catalog._validator)
     for cache in caches:

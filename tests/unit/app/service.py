@@ -35,6 +35,7 @@ CATALOG: Mapping[str, Any] = {
             "source": "https://example.org/h-sets",
             "inputs": ["image"],
             "needs": ["gradient", "second-derivative"],
+            "series": False,
             "presets": {"published": {"formula": "published", "subsets": 30}},
             "cost": {"forwards": "steps + 1", "backwards": "steps + 1", "hessian_rows": "rows"},
             "parameters": {
@@ -63,9 +64,39 @@ CATALOG: Mapping[str, Any] = {
             "source": "https://example.org/gradient",
             "inputs": ["image", "features"],
             "needs": ["gradient"],
+            "series": False,
             "presets": {},
             "cost": {"forwards": "1", "backwards": "1", "hessian_rows": "0"},
             "parameters": {"type": "object", "additionalProperties": False, "properties": {}},
+        },
+        {
+            "id": "profile",
+            "title": "Profile",
+            "summary": "Follows a training over several inputs.",
+            "source": "https://example.org/profile",
+            "inputs": ["image", "features"],
+            "needs": ["forward"],
+            "series": True,
+            "presets": {},
+            "cost": {
+                "forwards": "2 ** players * given_samples * (given_checkpoints + len(noise))",
+                "backwards": "0",
+                "hessian_rows": "0",
+            },
+            "parameters": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "players": {"type": "integer", "minimum": 1, "maximum": 20, "default": 3},
+                    "noise": {
+                        "type": "array",
+                        "items": {"type": "number"},
+                        "default": [],
+                        "x-needs-capability": "gradient",
+                        "x-needs-input": ["image", "features"],
+                    },
+                },
+            },
         },
     ],
 }
