@@ -1,0 +1,174 @@
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tests.reference import nid as reference
+from worker.methods.nid import ranking
+from worker.methods.nid.averages import Average
+from worker.methods.nid.ranking import Ranked, rank_any_order, without_redundant
+from worker.methods.nid.strengths import influence, pairwise_strengths
+
+EXACT = 1e-12
+"""Sums of some dozens of float64 products of numbers around 1, in another order."""
+
+AVERAGES: tuple[Average, ...] = (
+    "minimum", "maximum", "root-mean-square", "arithmetic", "geometric", "harmonic",
+)  # fmt: skip
+VANISHING: tuple[Average, ...] = ("minimum", "geometric", "harmonic")
+
+averages = st.sampled_from(AVERAGES)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def network(seed: int, *sizes: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(out, into, generator=generator, dtype=torch.float64) for into, out in pairwise(sizes)]
+
+
+def pairs_of(strengths: Tensor) -> dict[tuple[int, int], float]:
+    p = len(strengths)
+    return {(i, j): float(strengths[i, j]) for i in range(p) for j in range(i + 1, p)}
+
+
+@given(seeds)
+def test_influence_sums_over_all_paths(seed: int):
+    _, *later = network(seed, 4, 5, 3, 2)
+
+    z = influence(later)
+
+    expected = [reference.influence([matrix.tolist() for matrix in later], unit) for unit in range(5)]
+    assert z.tolist() == pytest.approx(expected, rel=EXACT)
+
+
+def test_influence_of_an_ensemble_is_that_of_its_members():
+    members = [network(seed, 4, 5, 3, 1)[1:] for seed in range(3)]
+
+    together = influence([torch.stack(matrices) for matrices in zip(*members, strict=True)])
+
+    torch.testing.assert_close(together, torch.stack([influence(member) for member in members]))
+
+
+@given(seeds, averages)
+def test_pairs_match_the_paper(seed: int, average: Average):
+    first, *later = network(seed, 6, 5, 1)
+    z = influence(later)
+
+    strengths = pairwise_strengths(first, z, average=average)
+
+    expected = reference.pairwise(first.tolist(), z.tolist(), average)
+    assert pairs_of(strengths) == pytest.approx(expected, rel=EXACT)
+    assert torch.equal(strengths, strengths.T)
+
+
+def test_pairs_are_the_same_however_many_units_fit_at_once(monkeypatch: pytest.MonkeyPatch):
+    first, *later = network(0, 6, 9, 1)
+    whole = pairwise_strengths(first, influence(later))
+    monkeypatch.setattr("worker.methods.nid.strengths._NUMBERS_AT_ONCE", 2 * 36)
+
+    torch.testing.assert_close(pairwise_strengths(first, influence(later)), whole)
+
+
+@given(seeds, averages)
+def test_sets_of_any_size_match_algorithm_1(seed: int, average: Average):
+    first, *later = network(seed, 5, 7, 1)
+    z = influence(later)
+
+    ranked = rank_any_order(first, z, most=1000, average=average)
+
+    expected = dict(reference.any_order(first.tolist(), z.tolist(), average))
+    assert {one.members: one.strength for one in ranked} == pytest.approx(expected, rel=EXACT)
+    assert [one.strength for one in ranked] == sorted((one.strength for one in ranked), reverse=True)
+
+
+def test_no_more_and_no_larger_sets_than_asked_for():
+    first, *later = network(0, 8, 20, 1)
+    z = influence(later)
+
+    everything = rank_any_order(first, z, most=1000)
+
+    assert rank_any_order(first, z, most=3) == everything[:3]
+    assert rank_any_order(first, z, most=1000, largest=3) == [one for one in everything if len(one.members) <= 3]
+
+
+@given(seeds)
+def test_a_set_below_a_superset_is_redundant(seed: int):
+    first, *later = network(seed, 5, 7, 1)
+    ranking = rank_any_order(first, influence(later), most=1000)
+
+    kept = without_redundant(ranking)
+
+    assert [one.members for one in kept] == reference.without_redundant([one.members for one in ranking])
+
+
+def test_a_subset_above_its_superset_stays():
+    ranking = [Ranked((0, 1), 3.0), Ranked((0, 1, 2), 2.0), Ranked((1, 2), 1.0), Ranked((2, 3), 0.5)]
+
+    assert without_redundant(ranking) == [ranking[0], ranking[1], ranking[3]]
+
+
+def test_a_hash_that_confuses_sets_is_replaced(monkeypatch: pytest.MonkeyPatch):
+    first, *later = network(0, 6, 9, 1)
+    expected = rank_any_order(first, influence(later), most=50)
+    hashes = ranking._prefix_hashes
+    monkeypatch.setattr(ranking, "_prefix_hashes", lambda places, seed: hashes(places, seed=seed) * (seed > 0))
+
+    assert rank_any_order(first, influence(later), most=50) == expected
+
+
+@given(seeds, st.sampled_from(VANISHING))
+def test_an_input_without_weights_interacts_with_nothing(seed: int, average: Average):
+    first, *later = network(seed, 5, 7, 1)
+    first[:, 2] = 0
+
+    assert not pairwise_strengths(first, influence(later), average=average)[2].any()
+    assert all(2 not in one.members for one in rank_any_order(first, influence(later), most=1000, average=average))
+
+
+@given(seeds, st.permutations(range(5)), averages)
+def test_renaming_inputs_renames_pairs(seed: int, order: list[int], average: Average):
+    first, *later = network(seed, 5, 7, 1)
+    z = influence(later)
+
+    renamed = pairwise_strengths(first[:, order], z, average=average)
+
+    torch.testing.assert_close(renamed, pairwise_strengths(first, z, average=average)[order][:, order])
+
+
+@given(seeds, st.permutations(range(7)), averages)
+def test_the_order_of_units_does_not_matter(seed: int, order: list[int], average: Average):
+    first, second = network(seed, 5, 7, 1)
+
+    shuffled = pairwise_strengths(first[order], influence([second[:, order]]), average=average)
+
+    torch.testing.assert_close(shuffled, pairwise_strengths(first, influence([second]), average=average))
+
+
+@given(seeds, st.floats(0.01, 100), averages)
+def test_scaling_a_unit_up_and_its_output_down_changes_nothing(seed: int, scale: float, average: Average):
+    first, second = network(seed, 5, 7, 1)
+    scaled_first, scaled_second = first.clone(), second.clone()
+    scaled_first[3] *= scale
+    scaled_second[:, 3] /= scale
+
+    scaled = pairwise_strengths(scaled_first, influence([scaled_second]), average=average)
+
+    torch.testing.assert_close(scaled, pairwise_strengths(first, influence([second]), average=average))
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.3, 1.0), (1.0, 1.0), (2.0, 0.5)])
+def test_the_minimum_is_within_three_quarters_of_a_relu_s_best_product_term(a: float, b: float):
+    """Appendix B: the x1·x2 term of the best quadratic fit of relu(a x1 + b x2) on [-1, 1]²."""
+    grid = (torch.arange(400, dtype=torch.float64) + 0.5) / 200 - 1
+    x, y = torch.meshgrid(grid, grid, indexing="ij")
+    columns = torch.stack([torch.ones_like(x), x, y, x**2, x * y, y**2], -1).reshape(-1, 6)
+
+    fitted = torch.linalg.lstsq(columns, (a * x + b * y).relu().reshape(-1, 1)).solution[4]
+
+    small, large = sorted((a, b))
+    assert abs(float(fitted)) == pytest.approx(0.75 * (1 - small**2 / (5 * large**2)) * small, rel=1e-3)
+    strength = pairwise_strengths(torch.tensor([[a, b]]), torch.ones(1))[0, 1]
+    assert 0.6 * float(strength) <= abs(float(fitted)) <= 0.75 * float(strength) + 1e-3
