@@ -84,7 +84,7 @@ def build(manifest: Manifest, state: State) -> nn.Module:
     architecture = manifest.architecture
     with _WeightsOnMeta():
         if isinstance(architecture, SequentialArchitecture):
-            return build_sequential(architecture.layers, manifest.input.shape).eval()
+            return build_sequential(architecture.layers, manifest.input).eval()
         return _build_torchvision(architecture, state).eval()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.func import functional_call
 
 from jobs.errors import NumericalError, OutOfMemory, UnsupportedModel
 from jobs.schemas import Capability, Inspection, Manifest, Target
@@ -21,6 +22,7 @@ from worker.models.surgery import operate
 _REPEATS = 3  # The median of as many timings, after one to warm up.
 _ENOUGH_SECONDS = 1.0  # A big model's timings are not repeated beyond this.
 _SEED = 0
+_IDS_HAVE_NO_GRADIENT = "the inputs are token ids, whole numbers, which have no gradient"
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,7 @@ def inspect(model: nn.Module, manifest: Manifest) -> Inspection:
     """
     probe = _probe(model, manifest)
     outputs = _checked_outputs(model, probe, manifest)
-    operated = operate(model)
-    gradient = _attempt_gradient(model, probe)
-    row = _attempt_hessian_row(operated.model, probe)
+    gradient, row, surgery = _attempt_derivatives(model, probe)
     return Inspection(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         outputs=outputs,
@@ -58,7 +58,7 @@ def inspect(model: nn.Module, manifest: Manifest) -> Inspection:
         seconds_backward=gradient.seconds,
         seconds_hessian_row=row.seconds,
         activation_bytes=activation_bytes(model, probe),
-        surgery=dict(operated.replaced),
+        surgery=surgery,
     )
 
 
@@ -66,7 +66,8 @@ def activation_bytes(model: nn.Module, sample: Tensor) -> int:
     """Measure the memory of the forward and backward of one sample, beyond the weights and the sample.
 
     On CUDA it is the allocator's peak. Elsewhere it is what autograd keeps between forward and backward, each memory
-    counted once, and twice the largest part of it for what is alive while one operator runs.
+    counted once, and twice the largest part of it for what is alive while one operator runs. Of token ids, which only
+    go forward, it is the same: an upper bound.
     """
     if sample.is_cuda:
         return _cuda_peak(model, sample)
@@ -81,16 +82,28 @@ def activation_bytes(model: nn.Module, sample: Tensor) -> int:
 
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         # The output holds the graph, and the graph what is kept: no memory is freed and used again meanwhile.
-        output = model(sample.detach().requires_grad_())
+        output = _with_graph(model, sample)
     del output
     return sum(kept.values()) + 2 * max(kept.values(), default=sample.nbytes)
+
+
+def _with_graph(model: nn.Module, sample: Tensor) -> Tensor:
+    """Run the forward of a frozen model such that autograd records it."""
+    if sample.is_floating_point():
+        return model(sample.detach().requires_grad_())  # type: ignore[no-any-return]
+    # Ids carry no gradient, so the graph has to begin at the weights.
+    weights = {name: weight.detach().requires_grad_() for name, weight in model.named_parameters()}
+    return functional_call(model, weights, (sample,))  # type: ignore[no-any-return]
 
 
 def _cuda_peak(model: nn.Module, sample: Tensor) -> int:
     torch.cuda.synchronize(sample.device)
     before: int = torch.cuda.memory_allocated(sample.device)
     torch.cuda.reset_peak_memory_stats(sample.device)
-    _gradient(model, sample)()
+    if sample.is_floating_point():
+        _gradient(model, sample)()
+    else:
+        _forward(model, sample)
     peak: int = torch.cuda.max_memory_allocated(sample.device)
     return peak - before
 
@@ -98,7 +111,10 @@ def _cuda_peak(model: nn.Module, sample: Tensor) -> int:
 def _probe(model: nn.Module, manifest: Manifest) -> Tensor:
     generator = torch.Generator().manual_seed(_SEED)
     device = next(iter(model.state_dict().values()), torch.empty(0)).device
-    return torch.randn(1, *manifest.input.shape, generator=generator).to(device)
+    shape = (1, *manifest.input.shape)
+    if manifest.input.vocabulary is not None:
+        return torch.randint(manifest.input.vocabulary, shape, generator=generator).to(device)
+    return torch.randn(shape, generator=generator).to(device)
 
 
 def _checked_outputs(model: nn.Module, probe: Tensor, manifest: Manifest) -> int:
@@ -115,7 +131,8 @@ def _checked_outputs(model: nn.Module, probe: Tensor, manifest: Manifest) -> int
     if outputs.dim() != 2 or len(outputs) != 1:
         raise UnsupportedModel(f"expected outputs of shape (1, classes) for one input, got {tuple(outputs.shape)}")
     if not outputs.isfinite().all():
-        raise UnsupportedModel("the model's outputs for normally distributed inputs hold NaN or infinite values")
+        inputs = "normally distributed inputs" if probe.is_floating_point() else "random tokens"
+        raise UnsupportedModel(f"the model's outputs for {inputs} hold NaN or infinite values")
     _check_classes(manifest, outputs.shape[1])
     return outputs.shape[1]
 
@@ -138,6 +155,15 @@ def _gradient(model: nn.Module, probe: Tensor) -> Callable[[], Tensor]:
     sample = probe.detach().requires_grad_()
     logit = model(sample)[0, 0]
     return lambda: torch.autograd.grad(logit, sample, retain_graph=True)[0]
+
+
+def _attempt_derivatives(model: nn.Module, probe: Tensor) -> tuple[_Finding, _Finding, dict[str, int]]:
+    """Try the gradient, and a row of the Hessian after surgery; also say what the surgery replaced."""
+    if not probe.is_floating_point():
+        none = _Finding(obstacle=_IDS_HAVE_NO_GRADIENT)
+        return none, none, {}
+    operated = operate(model)
+    return _attempt_gradient(model, probe), _attempt_hessian_row(operated.model, probe), dict(operated.replaced)
 
 
 def _attempt_gradient(model: nn.Module, probe: Tensor) -> _Finding:

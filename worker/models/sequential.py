@@ -11,10 +11,19 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from jobs.errors import UnsupportedModel
-from jobs.schemas import Layer
+from jobs.schemas import Layer, ModelInput
+from worker.models.token_layers import (
+    OverTokens,
+    Positions,
+    TokenFirst,
+    TokenMax,
+    TokenMean,
+    TokenSequential,
+    TransformerBlock,
+)
 
 Shape = tuple[int, ...]
-"""Of one sample: `(features,)` or `(channels, height, width)`."""
+"""Of one sample: `(features,)`, `(tokens, dim)` or `(channels, height, width)`."""
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -29,12 +38,16 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "dropout": nn.Dropout,
 }
 
+_POOLS: dict[str, type[OverTokens]] = {"token-first": TokenFirst, "token-mean": TokenMean, "token-max": TokenMax}
+
 # Fields that a layer type must and may have; every other one is refused, as it would have no effect.
 _NEEDS = {
     "linear": {"outputs"},
     "conv2d": {"outputs", "kernel"},
     "max-pool": {"kernel"},
     "average-pool": {"kernel"},
+    "embedding": {"outputs"},
+    "transformer": {"heads", "feedforward"},
 }
 _TAKES = {
     "linear": {"inputs", "outputs", "bias"},
@@ -42,47 +55,69 @@ _TAKES = {
     "batch-norm": {"inputs"},
     "max-pool": {"kernel", "stride", "padding"},
     "average-pool": {"kernel", "stride", "padding"},
+    "layer-norm": {"inputs"},
+    "embedding": {"inputs", "outputs"},
+    "transformer": {"inputs", "heads", "feedforward", "norm", "activation"},
 }
 
 
-def build_sequential(layers: Sequence[Layer], shape: Shape) -> nn.Sequential:
-    """Build the layers for samples of `shape`.
+def build_sequential(layers: Sequence[Layer], input: ModelInput) -> nn.Sequential:
+    """Build the layers for samples of `input`.
 
     Raises:
         UnsupportedModel: A layer does not fit what comes in, or the last one does not give a vector.
     """
-    modules = []
+    modules: list[nn.Module] = []
+    shape = input.shape
     for index, layer in enumerate(layers):
         try:
-            module, shape = _build_layer(layer, shape)
+            module, shape = _build_layer(layer, shape, input, is_first=index == 0)
         except (ValueError, RuntimeError) as error:  # The second where a size exceeds 64 bits.
             raise UnsupportedModel(f"layer {index} ({layer.type}): {error}") from error
         modules.append(module)
     if len(shape) != 1:
         raise UnsupportedModel(
             f"layer {len(layers) - 1} ({layers[-1].type}): expected (outputs,) after the last layer, got {shape}; "
-            "add a flatten layer"
+            + ("pool the tokens" if len(shape) == 2 else "add a flatten layer")
         )
-    return nn.Sequential(*modules)
+    return TokenSequential(modules, input.padding_id) if input.kind == "tokens" else nn.Sequential(*modules)
 
 
-def _build_layer(layer: Layer, shape: Shape) -> tuple[nn.Module, Shape]:
+def _build_layer(layer: Layer, shape: Shape, input: ModelInput, *, is_first: bool) -> tuple[nn.Module, Shape]:
     _check_fields(layer)
+    takes_ids = is_first and input.kind == "tokens"
+    if takes_ids != (layer.type == "embedding"):
+        raise ValueError(
+            f"expected an embedding, as {input.vocabulary} token ids come in"
+            if takes_ids
+            else "expected an embedding only as the first layer of a model of tokens"
+        )
     match layer.type:
+        case "embedding":
+            return _embedding(layer, shape, input)
         case "linear":
             return _linear(layer, shape)
         case "conv2d":
             return _convolution(layer, shape)
         case "batch-norm":
-            _check_inputs(layer, shape)
-            return (nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d)(shape[0]), shape
+            return _batch_norm(layer, shape)
+        case "layer-norm":
+            return _layer_norm(layer, shape)
         case "max-pool" | "average-pool":
             return _pool(layer, shape)
         case "global-average-pool":
             _check_image(shape)
             return nn.AdaptiveAvgPool2d(1), (shape[0], 1, 1)
         case "flatten":
-            return nn.Flatten(), (math.prod(shape),)
+            return _flatten(shape, input)
+        case "positions":
+            _check_tokens(shape)
+            return Positions(*shape), shape
+        case "transformer":
+            return _transformer(layer, shape)
+        case "token-first" | "token-mean" | "token-max":
+            _check_tokens(shape)
+            return _POOLS[layer.type](), shape[1:]
         case activation:
             return _ACTIVATIONS[activation](), shape
 
@@ -99,7 +134,8 @@ def _check_fields(layer: Layer) -> None:
 
 def _linear(layer: Layer, shape: Shape) -> tuple[nn.Module, Shape]:
     if len(shape) != 1:
-        raise ValueError(f"expected a vector coming in, got {shape}; put a flatten layer before it")
+        advice = "pool the tokens" if len(shape) == 2 else "put a flatten layer"
+        raise ValueError(f"expected a vector coming in, got {shape}; {advice} before it")
     _check_inputs(layer, shape)
     outputs = _required(layer.outputs)
     return nn.Linear(shape[0], outputs, bias=layer.bias), (outputs,)
@@ -123,6 +159,44 @@ def _pool(layer: Layer, shape: Shape) -> tuple[nn.Module, Shape]:
     return module, (shape[0], *_slide(layer, shape, stride))
 
 
+def _batch_norm(layer: Layer, shape: Shape) -> tuple[nn.Module, Shape]:
+    if len(shape) == 2:
+        raise ValueError(f"expected a vector or (channels, height, width) coming in, got {shape}; use a layer-norm")
+    _check_inputs(layer, shape)
+    return (nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d)(shape[0]), shape
+
+
+def _layer_norm(layer: Layer, shape: Shape) -> tuple[nn.Module, Shape]:
+    if len(shape) == 3:
+        raise ValueError(f"expected a vector or (tokens, dim) coming in, got {shape}; use a batch-norm")
+    _check_inputs(layer, shape[-1:])
+    return nn.LayerNorm(shape[-1]), shape
+
+
+def _flatten(shape: Shape, input: ModelInput) -> tuple[nn.Module, Shape]:
+    if input.padding_id is not None and len(shape) == 2:
+        raise ValueError("expected a pool over the tokens, as flattened padding would count; or no padding_id")
+    return nn.Flatten(), (math.prod(shape),)
+
+
+def _embedding(layer: Layer, shape: Shape, input: ModelInput) -> tuple[nn.Module, Shape]:
+    vocabulary, dim = _required(input.vocabulary), _required(layer.outputs)
+    _check_inputs(layer, (vocabulary,))
+    return nn.Embedding(vocabulary, dim), (*shape, dim)
+
+
+def _transformer(layer: Layer, shape: Shape) -> tuple[nn.Module, Shape]:
+    _check_tokens(shape)
+    dim, heads = shape[1], _required(layer.heads)
+    _check_inputs(layer, (dim,))
+    if dim % heads:
+        raise ValueError(f"expected heads that divide the {dim} numbers of a token, got {heads}")
+    block = TransformerBlock(
+        dim, heads, _required(layer.feedforward), norm=layer.norm or "post", activation=layer.activation or "relu"
+    )
+    return block, shape
+
+
 def _slide(layer: Layer, shape: Shape, stride: int) -> Shape:
     """Return the height and width that a sliding window leaves."""
     kernel, sizes = _required(layer.kernel), shape[1:]
@@ -134,6 +208,11 @@ def _slide(layer: Layer, shape: Shape, stride: int) -> Shape:
 def _check_image(shape: Shape) -> None:
     if len(shape) != 3:
         raise ValueError(f"expected (channels, height, width) coming in, got {shape}")
+
+
+def _check_tokens(shape: Shape) -> None:
+    if len(shape) != 2:
+        raise ValueError(f"expected (tokens, dim) coming in, got {shape}")
 
 
 def _check_inputs(layer: Layer, shape: Shape) -> None:
