@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from jobs.errors import InvalidInput, InvalidParameters
-from jobs.schemas import Job, Manifest, Model
+from jobs.errors import InvalidParameters
+from jobs.schemas import Job, Model
 from jobs.settings import Settings
 from worker.devices import chunk_size
-from worker.images import as_seen_by_model, decode, luminance, normalise
+from worker.inputs import read_input
 from worker.methods._registry import Report, Subject
 
 _MIB = 2**20
@@ -32,7 +30,7 @@ def load_subject(
     Args:
         model: Inspected.
         module: Loaded from it, on `device`.
-        input_bytes: A picture, or a JSON array of numbers, as the model's manifest has it.
+        input_bytes: Of the kind that the model's manifest has; see `worker.inputs`.
 
     Raises:
         InvalidInput: The bytes are no such input.
@@ -42,43 +40,23 @@ def load_subject(
     manifest = model.manifest
     _check_target(job, model)
     is_image = manifest.input.kind == "image"
-    pixels = _pixels(input_bytes, manifest, settings) if is_image else None
-    values = normalise(pixels, manifest.preprocessing) if pixels is not None else _features(input_bytes, manifest)
+    read = read_input(input_bytes, manifest, settings)
     return Subject(
         model=module,
-        input=values.to(device),
+        input=read.input.to(device),
         target=job.target,
-        pixels=None if pixels is None else pixels.permute(1, 2, 0).contiguous(),
+        pixels=read.pixels,
         mean=manifest.preprocessing.mean if is_image else (),
         std=manifest.preprocessing.std if is_image else (),
         classes=manifest.classes,
-        names=manifest.input.names,
+        names=read.names,
+        words=read.words,
+        mask_id=manifest.input.mask_id,
         seed=job.seed,
         chunk=_chunk(model, settings),
         report=report,
         resources={} if settings.sam_model is None else {"sam_model": settings.sam_model},
     )
-
-
-def _pixels(data: bytes, manifest: Manifest, settings: Settings) -> Tensor:
-    """Return the picture as the model sees it: `(3, height, width)` in [0, 1], grey for a model of one channel."""
-    picture = decode(data, max_pixels=settings.max_pixels)
-    shape = manifest.input.shape
-    seen = as_seen_by_model(picture, shape, manifest.preprocessing, max_pixels=settings.max_pixels)
-    return luminance(seen).expand(3, -1, -1) if shape[0] == 1 else seen
-
-
-def _features(data: bytes, manifest: Manifest) -> Tensor:
-    (expected,) = manifest.input.shape
-    try:
-        values = torch.tensor(json.loads(data), dtype=torch.float32)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise InvalidInput(f"expected a JSON array of {expected} numbers: {error}") from error
-    if values.shape != (expected,):
-        raise InvalidInput(f"expected {expected} feature(s), got an array of shape {list(values.shape)}")
-    if not values.isfinite().all():
-        raise InvalidInput("expected finite features, got NaN, infinity, or a number beyond float32")
-    return values
 
 
 def _check_target(job: Job, model: Model) -> None:
