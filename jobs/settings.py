@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     runner_memory_limit_mib: int | None = Field(None, description="Resident memory above which a runner is stopped.")
     runner_recycle_jobs: int = Field(500, ge=1, description="Jobs after which a runner is replaced.")
     model_cache_mib: int = Field(4096, ge=0, description="Models a runner keeps loaded, least recently used out first.")
+    table_cache_mib: int = Field(
+        256, ge=0, description="Tables of model outputs kept between jobs, least recently used out first; 0: none."
+    )
     sam_model: str | None = Field(
         None, description="Folder or hub name of a Segment Anything model; enables prior=sam."
     )

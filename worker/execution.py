@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from worker.methods._registry import Method, Report, Subject, methods
 from worker.model_cache import ModelCache
 from worker.models import inspect_upload, load
 from worker.subjects import load_subject
+from worker.table_cache import ScopedTables, TableCache
 
 MEDIA_TYPES = {
     ".json": "application/json",
@@ -70,6 +72,7 @@ class Execution:
         self._device = devices.pick(settings.device, slot=slot)
         devices.set_up(self._device)
         self._models = ModelCache(settings.model_cache_mib * 2**20)
+        self._tables = TableCache(settings.data_dir / "tables", settings.table_cache_mib * 2**20)
         self._methods = methods()
         self._versions = devices.versions()
         # Each file is synced to disk; at once, they wait for the disk together and not one after the other.
@@ -132,7 +135,7 @@ class Execution:
     def _subject(self, job: Job, model: Model, module: nn.Module, report: Report) -> Subject:
         if job.input is None:
             raise InternalError(f"The explanation job {job.id} has no input.")
-        return load_subject(
+        subject = load_subject(
             job,
             model,
             module,
@@ -141,6 +144,12 @@ class Execution:
             device=self._device,
             report=report,
         )
+        return replace(subject, tables=self._tables_of(job.tenant, model))
+
+    def _tables_of(self, tenant: str, model: Model) -> ScopedTables:
+        """Return the tables that were evaluated for this tenant on this very network, by this code on such a device."""
+        weights, manifest = model.weights_sha256 or model.sha256, model.manifest.model_dump_json()
+        return self._tables.of(tenant, weights, manifest, json.dumps(self._versions), self._device.type)
 
     def _provenance(self, job: Job, model: Model, subject: Subject) -> Provenance:
         preset = job.params.get("preset")

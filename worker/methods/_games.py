@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 from jobs.errors import InvalidParameters, NumericalError
+from jobs.schemas import Target
 from worker.methods._chunks import map_chunks
 from worker.methods._coalitions import all_coalitions, members
 from worker.methods._masking import Masking
+from worker.methods._registry import TableCache
 
 BYTES_PER_STATE = 8 * 6
 """A float64 of the table, and the few copies of it that transforms hold at once."""
@@ -114,6 +116,34 @@ def table(game: Game) -> Tensor:
             "present: the players do not reach it"
         )
     return values
+
+
+def cached_table(game: Game, key: str, tables: TableCache) -> tuple[Tensor, bool]:
+    """Return the table of a game, evaluated only where it is not known yet, and whether it was.
+
+    Args:
+        key: From `table_key`.
+
+    Raises:
+        NumericalError: As `table`.
+    """
+    known = tables.get(key)
+    if known is not None and known.shape == (1 << game.players,):
+        return known, True
+    values = table(game)
+    tables.put(key, values)
+    return values, False
+
+
+def table_key(masking: Masking, *, layer: str | None, value: str, target: Target) -> str:
+    """Name the table of a game among those of one network.
+
+    Args:
+        layer: Behind which the players are masked; None for the input.
+        value: Name of the value function.
+    """
+    text = f"layer={layer} value={value} target={target.index} against={target.against}"
+    return content_key(text, masking.input, masking.baseline, masking.labels)
 
 
 def check_players(players: int, *, most: int, budget_bytes: int, cells: int | None = None) -> None:

@@ -93,13 +93,13 @@ class Subject:
     chunk: int = 8
     report: Report = lambda stage, done, total: None
     resources: Mapping[str, str] = field(default_factory=dict)
-    tables: TableCache = NoTables()
+    tables: TableCache = field(default_factory=NoTables)
 
     @property
     def players(self) -> Players:
         """Every number of the input as a player of its own."""
-        kind: Literal["pixel-channel", "feature"] = "pixel-channel" if self.input.ndim == 3 else "feature"
-        return Players(kind=kind, shape=tuple(self.input.shape), names=self.names)
+        kind: Literal["pixel-channel", "feature", "token"] = "pixel-channel" if self.input.ndim == 3 else "feature"
+        return Players(kind=kind if self.words is None else "token", shape=tuple(self.input.shape), names=self.names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,9 @@ def register(
 
     Args:
         cost: Upper bounds of `forwards`, `backwards` and `hessian_rows`, as arithmetic over parameter names and
-            `inputs` (numbers in one input) and `outputs` (numbers in one output); see `jobs.catalog.evaluate`.
+            `inputs` (numbers in one input) and `outputs` (numbers in one output); of a series also over
+            `given_samples` (inputs) and `given_checkpoints` (models); see `jobs.catalog.evaluate`.
+        series: Whether the method takes further inputs and earlier checkpoints (`Subject.samples`, `.checkpoints`).
 
     Raises:
         ValueError: The id is taken.

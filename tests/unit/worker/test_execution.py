@@ -157,3 +157,15 @@ def test_numbers_that_are_not_finite_are_an_error_and_not_a_result(bench: Bench)
 
     with pytest.raises(NumericalError):
         bench.explain(bench.job())
+
+
+def test_tables_are_kept_apart_by_tenant_weights_and_manifest(bench: Bench) -> None:
+    renamed = bench.model.model_copy(update={"manifest": MANIFEST.model_copy(update={"name": "other"})})
+    retrained = bench.model.model_copy(update={"weights_sha256": "0" * 64})
+    owners = [("a", bench.model), ("b", bench.model), ("a", renamed), ("a", retrained)]
+
+    tables = [bench.execution._tables_of(tenant, model) for tenant, model in owners]
+    tables[0].put("key", torch.zeros(4))
+
+    assert [of_owner.get("key") is not None for of_owner in tables] == [True, False, False, False]
+    assert len(list((bench.settings.data_dir / "tables").iterdir())) == 1

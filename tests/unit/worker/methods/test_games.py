@@ -12,10 +12,11 @@ from jobs.errors import InvalidParameters, NumericalError
 from jobs.schemas import Target
 from worker.methods import _values
 from worker.methods._coalitions import all_coalitions, coalitions, indices
-from worker.methods._games import Game, check_players, content_key, table
+from worker.methods._games import Game, cached_table, check_players, content_key, table, table_key
 from worker.methods._layers import cut
 from worker.methods._masking import Masking, per_player
 from worker.methods._players import central_cells, chosen, count, grid_cells, groups, words
+from worker.methods._registry import NoTables
 
 DOUBLE = 1e-12
 """Rounding of float64 for numbers around 10."""
@@ -179,6 +180,56 @@ def test_a_table_holds_every_state_once():
 
     assert table(game).tolist() == list(range(8))
     assert game.evaluations == 8
+
+
+class Remembered(dict[str, torch.Tensor]):
+    """Tables in memory."""
+
+    put = dict.__setitem__
+
+
+def test_a_table_that_is_known_is_not_evaluated_again():
+    tables = Remembered()
+    first, second = linear_game([1.0, 2.0]), linear_game([1.0, 2.0])
+
+    made, was_known = cached_table(first, "key", tables)
+    found, is_known = cached_table(second, "key", tables)
+
+    assert (was_known, is_known) == (False, True)
+    assert made.tolist() == found.tolist() == [0, 1, 2, 3]
+    assert (first.evaluations, second.evaluations) == (4, 0)
+
+
+def test_a_table_of_another_size_is_evaluated_anew():
+    tables = Remembered(key=torch.zeros(4, dtype=torch.float64))
+
+    found, known = cached_table(linear_game([1.0, 2.0, 4.0]), "key", tables)
+
+    assert not known
+    assert found.tolist() == tables["key"].tolist() == list(range(8))
+
+
+def test_without_a_cache_every_table_is_evaluated():
+    game = linear_game([1.0, 2.0])
+
+    for _ in range(2):
+        cached_table(game, "key", NoTables())
+
+    assert game.evaluations == 8
+
+
+def test_a_game_is_known_by_everything_that_decides_its_table():
+    def key(input=1.0, baseline=0.0, labels=(0, 1, 1), layer=None, value="logit", index=0, against=None):
+        masking = Masking(input=torch.full((3,), input), baseline=torch.tensor(baseline), labels=torch.tensor(labels))
+        return table_key(masking, layer=layer, value=value, target=Target(index=index, against=against))
+
+    changes = [
+        {"input": 2.0}, {"baseline": 1.0}, {"labels": (0, 0, 1)}, {"layer": "3"}, {"value": "log-odds"},
+        {"index": 1}, {"against": 2},
+    ]  # fmt: skip
+
+    assert key() == key()
+    assert len({key(), *(key(**change) for change in changes)}) == 1 + len(changes)
 
 
 def test_progress_is_reported_chunk_by_chunk():
