@@ -3,57 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from jobs.schemas import Frozen
 from jobs.set_scores import Formula
 from worker.methods._baselines import Baseline
 from worker.methods._paths import PathClass
-from worker.methods._registry import Params
+from worker.methods._region_params import GIVEN_NEEDS_REGIONS, RegionParams
 from worker.methods.h_sets.growth import Rule, Search, Spread, ThresholdKind
 from worker.methods.h_sets.seeds import SeedKind
 from worker.models.surgery import Smoothing
 
-Prior = Literal["quickshift", "slic", "grid", "none", "given", "sam"]
-
-Coordinate = Annotated[int, Field(ge=0, le=4096)]
-Label = Annotated[int, Field(ge=-1, le=65_535)]
-
 _SHARE_OF_ONE = ("relative", "quantile", "min-max")
 
 
-class Boxes(Frozen):
-    """Regions as boxes; what lies in none belongs to no region."""
-
-    boxes: tuple[tuple[Coordinate, Coordinate, Coordinate, Coordinate], ...] = Field(
-        min_length=1, max_length=1000,
-        description="left, top, right, bottom in pixels of the model's input, right and bottom exclusive; a later "
-        "box covers an earlier one.",
-    )  # fmt: skip
-
-
-class LabelMap(Frozen):
-    """Regions as a map of labels."""
-
-    labels: tuple[Annotated[tuple[Label, ...], Field(min_length=1, max_length=4096)], ...] = Field(
-        min_length=1, max_length=4096,
-        description="One label a pixel of the model's input, row by row; -1 belongs to no region.",
-    )  # fmt: skip
-
-
-class HSetsParams(Params):
+class HSetsParams(RegionParams):
     """Parameters of H-Sets."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "allOf": [
-                {
-                    "if": {"properties": {"prior": {"const": "given"}}, "required": ["prior"]},
-                    "then": {"properties": {"regions": {"type": "object"}}, "required": ["regions"]},
-                    "else": {"properties": {"regions": {"type": "null"}}},
-                },
+                GIVEN_NEEDS_REGIONS,
                 {
                     "if": {"properties": {"threshold_kind": {"enum": list(_SHARE_OF_ONE)}}},
                     "then": {"properties": {"threshold": {"maximum": 1}}},
@@ -90,29 +61,7 @@ class HSetsParams(Params):
         "integrated-gradients", description="What ranks the features of a region; its best one is the set's seed."
     )
 
-    prior: Prior = Field(
-        "quickshift",
-        description="How the picture is cut into regions. none: one region, each seed lies outside the sets before. "
-        "given: see regions. sam: Segment Anything, where the operator provides it.",
-        json_schema_extra={"x-needs-setting": {"sam": "sam_model"}},
-    )
-    regions: Boxes | LabelMap | None = Field(
-        None, description="The regions of prior=given.", json_schema_extra={"x-shape-of-input": "labels"}
-    )
-    quickshift_kernel: float = Field(4.0, gt=0, le=50, description="Width of quickshift's kernel, in pixels.")
-    quickshift_max_distance: float = Field(
-        200.0,
-        gt=0,
-        le=1000,
-        description="Longest step inside a region, in the joint space of place (pixels) and colour.",
-    )
-    quickshift_ratio: float = Field(0.2, ge=0, le=1, description="Weight of colour against place in quickshift.")
-    slic_segments: int = Field(50, ge=1, le=1000, description="About how many regions SLIC makes.")
     grid_cells: int = Field(7, ge=1, le=224, description="Regions per side of prior=grid.")
-    sam_points: int = Field(32, ge=1, le=64, description="Points per side of the grid that prompts SAM.")
-    sam_quality: float = Field(0.88, ge=0, le=1, description="Lowest overlap that SAM predicts for a mask it may keep.")
-    sam_stability: float = Field(0.95, ge=0, le=1, description="Lowest stability of a SAM mask.")
-    sam_area: int = Field(1000, ge=0, le=1_000_000, description="Smaller parts and holes of SAM masks go, in pixels.")
 
     threshold: float = Field(
         0.5,
@@ -158,8 +107,7 @@ class HSetsParams(Params):
 
     @model_validator(mode="after")
     def _check(self) -> HSetsParams:
-        if (self.prior == "given") != (self.regions is not None):
-            raise ValueError("expected regions together with prior=given, and only then")
+        self.check_regions()
         if self.threshold_kind in _SHARE_OF_ONE and self.threshold > 1:
             raise ValueError(f"expected a threshold of at most 1 for {self.threshold_kind}, got {self.threshold}")
         return self
