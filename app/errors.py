@@ -26,6 +26,7 @@ from jobs.errors import (
     InvalidParameters,
     NotFinished,
     QuotaExceeded,
+    RequestError,
     concrete_errors,
 )
 
@@ -150,6 +151,11 @@ def invalid(error: ValidationError, data: Any) -> InvalidParameters:
     found = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_FAULTS]
     faults = [FieldError(pointer=_pointer(fault, data), detail=_detail(fault)) for fault in found]
     return InvalidParameters(f"{faults[0].pointer or 'the body'}: {faults[0].detail}", errors=faults)
+
+
+def invalid_at(pointer: str, detail: str, kind: type[RequestError] = InvalidParameters) -> RequestError:
+    """Return an error about one field."""
+    return kind(f"{pointer}: {detail}", errors=[FieldError(pointer=pointer, detail=detail)])
 
 
 def _pointer(fault: Mapping[str, Any], data: Any) -> str:

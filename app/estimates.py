@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from app.documents import EstimateDocument
 from app.validation import Checked
 from jobs import catalog
-from jobs.schemas import Cost, Inspection
+from jobs.schemas import Cost, Inspection, Model
 
 NOTE: Final = (
     "an estimate: the counts are upper bounds, the seconds scale what one probe took on the machine that inspected the "
@@ -20,16 +21,24 @@ def estimated(checked: Checked) -> EstimateDocument:
     """Return the estimate of a checked request."""
     found = checked.inspection
     inputs = math.prod(checked.model.manifest.input.shape)
-    cost = catalog.estimate(checked.spec, checked.params, inputs=inputs, outputs=found.outputs)
+    cost = catalog.estimate(
+        checked.spec, checked.params, inputs=inputs, outputs=found.outputs,
+        samples=1 + len(checked.samples), checkpoints=1 + len(checked.checkpoints),
+    )  # fmt: skip
     return EstimateDocument(
         method=checked.spec.id,
         model=checked.model.id,
         params=checked.params,
         cost=cost,
         seconds=round(_seconds(cost, found), 4),
-        bytes=checked.model.size_bytes + found.activation_bytes,
+        bytes=checked.model.size_bytes + _largest(checked.checkpoints) + found.activation_bytes,
         note=NOTE,
     )
+
+
+def _largest(checkpoints: Sequence[Model]) -> int:
+    """Checkpoints are loaded one by one, beside the model."""
+    return max((earlier.size_bytes for earlier in checkpoints), default=0)
 
 
 def _seconds(cost: Cost, found: Inspection) -> float:

@@ -6,7 +6,7 @@ A client's file names are never read. Bytes beyond a part's cap end the request 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,10 +31,13 @@ class Expected:
 
     Attributes:
         spool: Where the part is written as a file; None keeps it in memory.
+        least, most: How often it may come.
     """
 
     max_bytes: int
     spool: Path | None = None
+    least: int = 1
+    most: int = 1
 
 
 @dataclass
@@ -79,12 +82,32 @@ class Part:
             self.file.close()
 
 
+class Parts:
+    """The parts of a body by name, each as often as it came, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._parts: list[Part] = []
+
+    def __getitem__(self, name: str) -> Part:
+        """Return the first part of that name."""
+        return self.every(name)[0]
+
+    def __iter__(self) -> Iterator[Part]:
+        return iter(self._parts)
+
+    def every(self, name: str) -> list[Part]:
+        return [part for part in self._parts if part.name == name]
+
+    def add(self, part: Part) -> None:
+        self._parts.append(part)
+
+
 @asynccontextmanager
-async def received_parts(request: Request, expected: Mapping[str, Expected]) -> AsyncIterator[dict[str, Part]]:
+async def received_parts(request: Request, expected: Mapping[str, Expected]) -> AsyncIterator[Parts]:
     """Receive the parts of a request; spooled files are deleted at the end, unless someone moved them away.
 
     Raises:
-        InvalidParameters: The body is no well-formed multipart, or has parts that are unknown, missing or twice there.
+        InvalidParameters: The body is no well-formed multipart, or has parts that are unknown, missing or too many.
         InputTooLarge: A part exceeds its cap.
     """
     receiver = _Receiver(expected)
@@ -96,7 +119,7 @@ async def received_parts(request: Request, expected: Mapping[str, Expected]) -> 
         await _write_out(receiver, at_least=0)
         yield receiver.finished()
     finally:
-        for part in receiver.parts.values():
+        for part in receiver.parts:
             part.close()
             if part.path is not None:
                 part.path.unlink(missing_ok=True)
@@ -110,7 +133,7 @@ def _feed(parser: MultipartParser, chunk: bytes) -> None:
 
 
 async def _write_out(receiver: _Receiver, *, at_least: int) -> None:
-    for part in receiver.parts.values():
+    for part in receiver.parts:
         if part.expected.spool is None and at_least:
             continue
         if len(part.data) >= at_least:
@@ -130,7 +153,7 @@ class _Receiver:
     """The parser's callbacks: collects headers, then opens a part, then fills it."""
 
     def __init__(self, expected: Mapping[str, Expected]) -> None:
-        self.parts: dict[str, Part] = {}
+        self.parts = Parts()
         self._expected = expected
         self._current: Part | None = None
         self._header, self._value = b"", b""
@@ -167,9 +190,12 @@ class _Receiver:
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if name not in self._expected:
             raise _refused(name, f"unknown part; expected {' and '.join(self._expected)}")
-        if name in self.parts:
-            raise _refused(name, "the part came twice")
-        self._current = self.parts[name] = Part(name, self._expected[name])
+        expected = self._expected[name]
+        if len(self.parts.every(name)) >= expected.most:
+            often = "the part came twice" if expected.most == 1 else f"expected at most {expected.most} such parts"
+            raise _refused(name, often)
+        self._current = Part(name, expected)
+        self.parts.add(self._current)
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         if self._current is not None:
@@ -178,14 +204,14 @@ class _Receiver:
     def _on_end(self) -> None:
         self._ended = True
 
-    def finished(self) -> dict[str, Part]:
+    def finished(self) -> Parts:
         """Return all parts, or say which are missing."""
         if not self._ended:
             raise InvalidParameters("the multipart body ends before its last boundary")
-        for name in self._expected:
-            if name not in self.parts:
+        for name, expected in self._expected.items():
+            if len(self.parts.every(name)) < expected.least:
                 raise _refused(name, "the part is missing")
-        for part in self.parts.values():
+        for part in self.parts:
             part.close()
         return self.parts
 

@@ -14,7 +14,7 @@ from app.documents import ProblemDocument, UnfinishedDocument
 from app.errors import MEDIA_TYPE
 from app.sets import SetRequest
 from jobs import catalog
-from jobs.schemas import ExplanationRequest, Manifest
+from jobs.schemas import MAX_SAMPLES, ExplanationRequest, Manifest
 from jobs.version import CODE_VERSION
 
 REFERENCES: Final = "#/components/schemas/"
@@ -110,6 +110,12 @@ EXPLANATION_BODY: Final[Schema] = {
                     "properties": {
                         "request": {"$ref": REFERENCES + "ExplanationRequest"},
                         "image": {"type": "string", "contentMediaType": "image/*", "description": "PNG, JPEG or WebP"},
+                        "sample": {
+                            "type": "array",
+                            "items": {"type": "string", "contentMediaType": "image/*"},
+                            "maxItems": MAX_SAMPLES,
+                            "description": "Further pictures, for methods whose `series` is true; one part each",
+                        },
                     },
                 },
                 "encoding": {"request": {"contentType": "application/json"}},

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from app.deps import Gateway
 from app.documents import SetScoreDocument
-from app.validation import invalid_at
+from app.errors import invalid_at
 from jobs.errors import Conflict, NotFound
 from jobs.schemas import Frozen, Job, Status
 from jobs.set_scores import Formula, members_of_box, members_of_mask, score

@@ -9,6 +9,7 @@ import hashlib
 import json
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -18,6 +19,7 @@ from app.validation import Checked
 from jobs.errors import Conflict, QueueUnavailable, QuotaExceeded
 from jobs.schemas import (
     ExplanationRequest,
+    InputKind,
     InputReference,
     Job,
     JobKind,
@@ -69,21 +71,21 @@ def submit(
     if not recompute and (earlier := _reused(here, job, key)):
         return earlier
     check_quota(here, tenant)
-    return add(here, job, key=key, data=checked.data)
+    return add(here, job, key=key, inputs=(checked.data, *checked.samples))
 
 
-def add(here: Gateway, job: Job, *, key: IdempotencyKey | None, data: bytes | None = None) -> Submitted:
+def add(here: Gateway, job: Job, *, key: IdempotencyKey | None, inputs: Sequence[bytes] = ()) -> Submitted:
     """Record a queued job and ring for it.
 
     Args:
-        data: The bytes of `job.input`, where they may not be stored yet.
+        inputs: The bytes of the job's inputs, where they may not be stored yet.
     """
-    if data is not None:
-        here.artifacts.put(data)
+    stored = [(here.artifacts.put(data), data) for data in inputs]
     added = here.store.add(job, idempotency=key)
-    if data is not None and job.input is not None and not here.artifacts.exists(job.input.sha256):
-        # Deleted between put and commit, by someone whose rows no longer needed them; from now on ours does.
-        here.artifacts.put(data)
+    for sha256, data in stored:
+        if not here.artifacts.exists(sha256):
+            # Deleted between put and commit, by someone whose rows no longer needed them; from now on ours does.
+            here.artifacts.put(data)
     if added.id == job.id:
         log.info("job_added", job=job.id, tenant=job.tenant, method=job.method, retry_of=job.retry_of)
         ring(here, job)
@@ -103,7 +105,7 @@ def retry(here: Gateway, tenant: str, job: Job, *, key: IdempotencyKey | None) -
 
     Raises:
         Conflict: The job is not finished, succeeded, or was an inspection.
-        NotFound: Its model is gone.
+        NotFound: Its model is gone, or a checkpoint.
     """
     if not job.status.finished or job.status is Status.SUCCEEDED:
         raise Conflict(
@@ -152,7 +154,7 @@ def new_model(here: Gateway, tenant: str, manifest: Manifest, *, sha256: str, si
 
 def _new_job(tenant: str, request: ExplanationRequest, checked: Checked, here: Gateway) -> Job:
     now = time.time()
-    sha256 = hashlib.sha256(checked.data).hexdigest()
+    inputs = [_reference(checked.kind, data) for data in (checked.data, *checked.samples)]
     return Job(
         id=new_id("job"),
         tenant=tenant,
@@ -160,25 +162,30 @@ def _new_job(tenant: str, request: ExplanationRequest, checked: Checked, here: G
         status=Status.QUEUED,
         method=checked.spec.id,
         model_id=checked.model.id,
-        input=InputReference(kind=checked.kind, sha256=sha256, size_bytes=len(checked.data)),
+        checkpoint_ids=tuple(earlier.id for earlier in checked.checkpoints),
+        input=inputs[0],
+        samples=tuple(inputs[1:]),
         target=checked.target,
         params=checked.params,
         seed=request.seed,
         priority=request.priority,
         tags=request.tags,
-        content_key=content_key(checked, sha256, request.seed),
+        content_key=content_key(checked, [one.sha256 for one in inputs], request.seed),
         created_at=now,
         deadline_at=now + (request.deadline_seconds or here.settings.deadline_seconds),
     )
 
 
-def content_key(checked: Checked, input_sha256: str, seed: int) -> str:
+def _reference(kind: InputKind, data: bytes) -> InputReference:
+    return InputReference(kind=kind, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+
+
+def content_key(checked: Checked, input_sha256s: Sequence[str], seed: int) -> str:
     """Return the digest of everything that the result depends on."""
-    model = checked.model
+    models = (checked.model, *checked.checkpoints)
     parts = [
-        model.weights_sha256 or model.sha256,
-        model.manifest.model_dump(mode="json"),
-        input_sha256,
+        [(model.weights_sha256 or model.sha256, model.manifest.model_dump(mode="json")) for model in models],
+        list(input_sha256s),
         checked.spec.id,
         checked.params,
         checked.target.model_dump() if checked.target else None,

@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final
 
 from pydantic import JsonValue
 
-from app.documents import SupportDocument
-from app.uploads.pictures import check_picture
+from app.checkpoints import checked_checkpoints
+from app.errors import invalid_at
+from app.inputs import Sent, inputs_bytes
+from app.support import ready, require_support
 from jobs import catalog
 from jobs.catalog import MethodSpec
-from jobs.errors import (
-    FieldError,
-    InputTooLarge,
-    InvalidInput,
-    InvalidParameters,
-    NotFinished,
-    RequestError,
-    UnsupportedModel,
-)
+from jobs.errors import UnsupportedModel
 from jobs.schemas import (
+    Capability,
     ExplanationRequest,
     InputKind,
     Inspection,
     Manifest,
     Model,
-    ModelStatus,
     Target,
     TorchvisionArchitecture,
 )
 from jobs.settings import Settings
-
-FLOAT32_MAX: Final = 3.4028235e38  # models compute in float32; what exceeds it would arrive as infinity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +34,9 @@ class Checked:
 
     Attributes:
         params: Completed.
-        data: The input's bytes as a runner reads them: the picture's file, or features as a JSON list.
+        checkpoints: Earlier ones of the model, first to last.
+        data: The input's bytes as a runner reads them; see `app.inputs`.
+        samples: Those of further inputs.
     """
 
     spec: MethodSpec
@@ -57,15 +46,23 @@ class Checked:
     target: Target | None
     kind: InputKind
     data: bytes
+    checkpoints: tuple[Model, ...] = ()
+    samples: tuple[bytes, ...] = ()
 
 
 def check_explanation(
-    request: ExplanationRequest, picture: bytes | None, *, find_model: Callable[[str], Model], settings: Settings
+    request: ExplanationRequest,
+    picture: bytes | None,
+    *,
+    samples: Sequence[bytes] = (),
+    find_model: Callable[[str], Model],
+    settings: Settings,
 ) -> Checked:
     """Check a request for an explanation.
 
     Args:
         picture: The multipart request's `image`.
+        samples: Its parts `sample`.
         find_model: Returns the caller's model of an id, or raises `NotFound`.
 
     Raises:
@@ -73,52 +70,22 @@ def check_explanation(
     """
     spec = catalog.spec(request.method)
     params = catalog.complete(spec, request.params)
+    _check_series(spec, request, samples)
     _check_settings(spec, params, settings)
     _check_deadline(request.deadline_seconds, settings)
     model = find_model(request.model)
     inspection = ready(model)
-    if not (found := support(spec, model.manifest, inspection)).supported:
-        raise UnsupportedModel(found.reason or "", errors=[FieldError(pointer="/method", detail=found.reason or "")])
+    require_support(spec, model.manifest, inspection, pointer="/method")
     _check_shapes(spec, params, model.manifest)
+    _check_capabilities(spec, params, model.manifest, inspection)
     _check_target(request.target, inspection.outputs)
     _check_target_is_used(request.target, spec, params)
-    kind = model.manifest.input.kind
-    data = _picture(request, picture, settings) if kind == "image" else _features(request, picture, model.manifest)
+    checkpoints = tuple(checked_checkpoints(request, spec, model, find_model))
+    data, *further = inputs_bytes(_sent(request, picture, samples), model.manifest, settings)
     return Checked(
-        spec=spec, params=params, model=model, inspection=inspection, target=request.target, kind=kind, data=data
-    )
-
-
-def invalid_at(pointer: str, detail: str, kind: type[RequestError] = InvalidParameters) -> RequestError:
-    """Return an error about one field."""
-    return kind(f"{pointer}: {detail}", errors=[FieldError(pointer=pointer, detail=detail)])
-
-
-def ready(model: Model) -> Inspection:
-    """Return what inspection found.
-
-    Raises:
-        NotFinished: The model is not inspected yet.
-        UnsupportedModel: Inspection failed.
-    """
-    if model.status is ModelStatus.FAILED:
-        reason = model.error.detail if model.error else "its inspection failed"
-        raise UnsupportedModel(f"the model {model.id} cannot be used: {reason}")
-    if model.inspection is None:
-        raise NotFinished(f"the model {model.id} is still being inspected; try again in a moment")
-    return model.inspection
-
-
-def support(spec: MethodSpec, manifest: Manifest, inspection: Inspection) -> SupportDocument:
-    """Tell whether a method can explain a model, and why not."""
-    if manifest.input.kind not in spec.inputs:
-        expected = " or ".join(spec.inputs)
-        return SupportDocument(
-            supported=False, reason=f"{spec.id} explains models of {expected} input, not of {manifest.input.kind} input"
-        )
-    missing = [need for need in spec.needs if need not in inspection.capabilities]
-    reasons = [inspection.obstacles.get(need, f"the model offers no {need.value}") for need in missing]
-    return SupportDocument(supported=not missing, reason="; ".join(reasons) or None)
+        spec=spec, params=params, model=model, inspection=inspection, target=request.target,
+        kind=model.manifest.input.kind, data=data, checkpoints=checkpoints, samples=tuple(further),
+    )  # fmt: skip
 
 
 def check_architecture(manifest: Manifest) -> None:
@@ -143,6 +110,25 @@ def _check_settings(spec: MethodSpec, params: Mapping[str, JsonValue], settings:
         if setting is not None and not getattr(settings, setting):
             detail = f"{params[name]!r} needs INTERPLAY_{setting.upper()} to be set on this server, which it is not"
             raise invalid_at(f"/params/{name}", detail)
+
+
+def _check_capabilities(
+    spec: MethodSpec, params: Mapping[str, JsonValue], manifest: Manifest, inspection: Inspection
+) -> None:
+    """Some options, where they are used, need more of the model than the method does; their schemas say what.
+
+    `x-needs-input` lists the kinds of input that they are for, `x-needs-capability` is what the model must offer.
+    """
+    for name, schema in spec.parameters.get("properties", {}).items():
+        kinds, need = schema.get("x-needs-input"), schema.get("x-needs-capability")
+        if not params.get(name):
+            continue
+        if kinds is not None and manifest.input.kind not in kinds:
+            detail = f"expected input of {' or '.join(kinds)} for {name}, got a model of {manifest.input.kind} input"
+            raise invalid_at(f"/params/{name}", detail)
+        if need is not None and need not in inspection.capabilities:
+            reason = inspection.obstacles.get(Capability(need), f"the model offers no {need}")
+            raise invalid_at(f"/params/{name}", reason, UnsupportedModel)
 
 
 def _check_shapes(spec: MethodSpec, params: Mapping[str, JsonValue], manifest: Manifest) -> None:
@@ -181,45 +167,22 @@ def _check_target_is_used(target: Target | None, spec: MethodSpec, params: Mappi
             raise invalid_at("/target", detail)
 
 
-def _picture(request: ExplanationRequest, picture: bytes | None, settings: Settings) -> bytes:
-    if request.input is not None and picture is not None:
-        raise invalid_at("/input", "expected the picture once: as the part `image` or as input.image")
-    if request.input is not None and request.input.features is not None:
-        raise invalid_at("/input/features", "this model takes a picture; send input.image", InvalidInput)
-    data = picture if request.input is None else _decoded(request.input.image or "")
-    if data is None:
-        raise invalid_at("/input", "expected a picture: input.image in base64, or a multipart part `image`")
-    limit = settings.max_input_mib << 20
-    if len(data) > limit:
-        raise InputTooLarge(f"expected a picture of at most {limit} bytes, got {len(data)}")
-    pointer = "/image" if request.input is None else "/input/image"
-    try:
-        check_picture(data, max_pixels=settings.max_pixels)
-    except RequestError as error:
-        raise type(error)(error.detail, errors=[FieldError(pointer=pointer, detail=error.detail)]) from error
-    return data
+def _check_series(spec: MethodSpec, request: ExplanationRequest, samples: Sequence[bytes]) -> None:
+    """Several inputs or checkpoints mean something to some methods only."""
+    for name, given in (("samples", request.samples or samples), ("checkpoints", request.checkpoints)):
+        if given and not spec.series:
+            raise invalid_at(f"/{name}", f"{spec.id} explains one input of one model; leave {name} out")
+    if request.samples and samples:
+        raise invalid_at("/samples", "expected further pictures once: as parts `sample` or in the JSON")
 
 
-def _decoded(text: str) -> bytes:
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
-    try:
-        return base64.b64decode(text.encode("ascii"), validate=True)
-    except (binascii.Error, UnicodeEncodeError) as error:
-        raise invalid_at("/input/image", f"expected base64: {error}", InvalidInput) from error
-
-
-def _features(request: ExplanationRequest, picture: bytes | None, manifest: Manifest) -> bytes:
-    if picture is not None or (request.input is not None and request.input.image is not None):
-        raise invalid_at("/input", "this model takes features, not a picture; send input.features", InvalidInput)
-    if request.input is None or request.input.features is None:
-        raise invalid_at("/input", "expected input.features")
-    values, expected = request.input.features, manifest.input.shape[0]
-    if len(values) != expected:
-        raise invalid_at("/input/features", f"expected {expected} features, got {len(values)}", InvalidInput)
-    for index, value in enumerate(values):
-        if not (math.isfinite(value) and abs(value) <= FLOAT32_MAX):
-            raise invalid_at(
-                f"/input/features/{index}", f"expected a number that float32 holds, got {value}", InvalidInput
-            )
-    return json.dumps(values).encode()
+def _sent(request: ExplanationRequest, picture: bytes | None, samples: Sequence[bytes]) -> list[Sent]:
+    """Return the input, then the further ones, wherever they came."""
+    return [
+        Sent(pointer="/input", inline=request.input, part=picture),
+        *(Sent(pointer=f"/samples/{index}", inline=inline) for index, inline in enumerate(request.samples)),
+        *(
+            Sent(pointer=f"/samples/{index}", part=part, part_pointer=f"/sample/{index}")
+            for index, part in enumerate(samples)
+        ),
+    ]

@@ -164,15 +164,26 @@ def _shortened(message: str, *, limit: int = 300) -> str:
     return message if len(message) <= limit else f"{message[:limit]}…"
 
 
-def estimate(spec: MethodSpec, params: Mapping[str, JsonValue], *, inputs: int, outputs: int) -> Cost:
+def estimate(
+    spec: MethodSpec,
+    params: Mapping[str, JsonValue],
+    *,
+    inputs: int,
+    outputs: int,
+    samples: int = 1,
+    checkpoints: int = 1,
+) -> Cost:
     """Return an upper bound of what a job would evaluate.
 
     Args:
         params: Completed parameters.
         inputs: Numbers in one input of the model.
         outputs: Numbers in one output of the model.
+        samples: Inputs that the request gives; `given_samples` of a method's expressions.
+        checkpoints: Models that it names; `given_checkpoints`.
     """
-    names = {**params, "inputs": inputs, "outputs": outputs}
+    given = {"given_samples": samples, "given_checkpoints": checkpoints}
+    names = {**params, "inputs": inputs, "outputs": outputs, **given}
     return Cost(**{quantity: math.ceil(evaluate(expression, names)) for quantity, expression in spec.cost.items()})
 
 
@@ -186,11 +197,11 @@ _OPERATORS: Final[Mapping[type[ast.AST], Callable[[Any, Any], Any]]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
-_FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {"min": min, "max": max}
+_FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {"min": min, "max": max, "len": len}
 
 
 def evaluate(expression: str, names: Mapping[str, Any]) -> float:
-    """Evaluate a cost expression: numbers, strings, names, + - * / // **, == !=, `a if b else c`, min and max.
+    """Evaluate a cost expression: numbers, strings, names, + - * / // **, == !=, `a if b else c`, min, max, len.
 
     Raises:
         ValueError: The expression holds anything else.

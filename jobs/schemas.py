@@ -242,6 +242,7 @@ class Model(Frozen):
     inspection: Inspection | None = None
     error: Problem | None = None
     job_id: str | None = Field(None, description="The inspection job.")
+    trained_by: str | None = Field(None, description="The training job that made it.")
 
 
 # ---------------------------------------------------------------- requests
@@ -294,6 +295,10 @@ class InlineInput(Frozen):
         return self
 
 
+MAX_SAMPLES = 64
+MAX_CHECKPOINTS = 32
+
+
 class ExplanationRequest(Frozen):
     """The fixed envelope of every explanation; `params` follows the method's own schema (GET /v1/methods/{id})."""
 
@@ -301,10 +306,12 @@ class ExplanationRequest(Frozen):
     model: str = Field(max_length=64, description="Id of an uploaded model.")
     input: InlineInput | None = None
     samples: tuple[InlineInput, ...] = Field(
-        (), max_length=64, description="Further inputs, for methods that average over several (`series` of the method)."
+        (),
+        max_length=MAX_SAMPLES,
+        description="Further inputs, for methods that average over several (`series` of the method).",
     )
     checkpoints: tuple[Annotated[str, Field(max_length=64)], ...] = Field(
-        (), max_length=32,
+        (), max_length=MAX_CHECKPOINTS,
         description="Ids of earlier checkpoints of the model, first to last, for methods that follow a training "
         "(`series` of the method); the model itself is the last.",
     )  # fmt: skip
@@ -337,6 +344,26 @@ class Progress(Frozen):
     done: int = 0
     total: int = 0
     eta_seconds: float | None = None
+    metrics: dict[str, float] = Field(default_factory=dict, description="Of a training, such as loss and accuracy.")
+
+
+class TrainingSetup(Frozen):
+    """What the new model shall be; kept in the job's row."""
+
+    architecture: Architecture | None = Field(None, description="To be trained from random weights.")
+    preprocessing: Preprocessing | None = Field(
+        None, description="Of the pictures; default: that of the model to fine-tune, else each channel standardised."
+    )
+    name: Name = Field("model", description="Of the new model.")
+
+
+class ResumePoint(Frozen):
+    """What a training saved last: with it the next attempt goes on."""
+
+    sha256: str
+    size_bytes: int
+    epoch: int = Field(description="Epochs that were done.")
+    saved_at: float
 
 
 class ArtifactReference(Frozen):
@@ -364,7 +391,8 @@ class Job(Frozen):
     kind: JobKind
     status: Status
     method: str | None = None
-    model_id: str
+    model_id: str | None = Field(None, description="None for trainings from scratch and inspections of datasets.")
+    dataset_id: str | None = None
     checkpoint_ids: tuple[str, ...] = Field((), description="Earlier checkpoints of the model, first to last.")
     input: InputReference | None = None
     samples: tuple[InputReference, ...] = Field((), description="Further inputs.")
@@ -376,6 +404,8 @@ class Job(Frozen):
     content_key: str | None = None
     retry_of: str | None = None
     cached: bool = False
+    training: TrainingSetup | None = None
+    resume: ResumePoint | None = Field(None, description="Of a training under way, or of one that did not succeed.")
 
     attempt: int = Field(0, description="Number of the latest attempt; no two attempts of a job have the same.")
     excused: int = Field(0, description="Attempts that were given back and do not count against the job.")

@@ -20,7 +20,7 @@ from app.openapi import EXPLANATION_BODY, also, secured
 from app.preferences import idempotency_key, wants_recomputation
 from app.submission import Submitted, replayed, submit
 from app.validation import Checked, check_explanation
-from jobs.schemas import ExplanationRequest
+from jobs.schemas import MAX_SAMPLES, ExplanationRequest
 from jobs.store import IdempotencyKey
 
 router = APIRouter(prefix="/v1/explanations", tags=["explanations"])
@@ -28,11 +28,17 @@ router = APIRouter(prefix="/v1/explanations", tags=["explanations"])
 
 @dataclass(frozen=True)
 class Received:
-    """A request as it came, not yet parsed: JSON, or JSON and a picture."""
+    """A request as it came, not yet parsed: JSON, or JSON and pictures.
+
+    Attributes:
+        samples: Further pictures.
+        digests: SHA-256 of every picture, in the order of the above.
+    """
 
     text: bytes
     picture: bytes | None = None
-    picture_sha256: str | None = None
+    samples: tuple[bytes, ...] = ()
+    digests: tuple[str, ...] = ()
 
 
 @router.post(
@@ -42,7 +48,7 @@ class Received:
     response_model=JobDocument,
     responses=also(200, JobDocument, "Finished: waited for, or known already") | secured(404, 409, 413, 415, 422, 429),
     openapi_extra=EXPLANATION_BODY,
-    summary="Explain one input",
+    summary="Explain an input, or follow a training over several",
 )
 async def create_explanation(request: Request, here: Here, tenant: Tenant) -> Response:
     """Everything is checked first; then the job is queued, and `Location` leads to it.
@@ -74,8 +80,19 @@ async def _received(request: Request, here: Gateway) -> Received:
     if media_type(request) != MULTIPART:
         return Received(await json_bytes(request))
     limit = here.settings.max_input_mib * MIB
-    async with received_parts(request, {"request": Expected(limit), "image": Expected(limit)}) as parts:
-        return Received(bytes(parts["request"].data), bytes(parts["image"].data), parts["image"].sha256)
+    expected = {
+        "request": Expected(limit),
+        "image": Expected(limit),
+        "sample": Expected(limit, least=0, most=MAX_SAMPLES),
+    }
+    async with received_parts(request, expected) as parts:
+        image, samples = parts["image"], parts.every("sample")
+        return Received(
+            bytes(parts["request"].data),
+            bytes(image.data),
+            tuple(bytes(sample.data) for sample in samples),
+            tuple(part.sha256 for part in (image, *samples)),
+        )
 
 
 def _submitted(here: Gateway, tenant: str, http: Request, received: Received) -> Submitted:
@@ -93,12 +110,13 @@ def _estimated(here: Gateway, tenant: str, received: Received) -> EstimateDocume
 
 def _checked(here: Gateway, tenant: str, request: ExplanationRequest, received: Received) -> Checked:
     find_model = partial(here.store.model, tenant=tenant)
-    return check_explanation(request, received.picture, find_model=find_model, settings=here.settings)
+    return check_explanation(
+        request, received.picture, samples=received.samples, find_model=find_model, settings=here.settings
+    )
 
 
 def _key(http: Request, tenant: str, request: ExplanationRequest, received: Received) -> IdempotencyKey | None:
     if "idempotency-key" not in http.headers:
         return None  # the fingerprint of a million features is not for free
-    digests = [received.picture_sha256] if received.picture_sha256 else []
-    digest = fingerprint(http.url.path, request.model_dump(mode="json"), *digests)
+    digest = fingerprint(http.url.path, request.model_dump(mode="json"), *received.digests)
     return idempotency_key(http.headers, tenant, digest)

@@ -22,8 +22,9 @@ from app.multipart import Expected, Part, received_parts
 from app.openapi import UNCHANGED, UPLOAD_BODY, also, secured
 from app.preferences import MAX_WAIT_SECONDS, applied, idempotency_key, wait_seconds
 from app.submission import check_quota, new_model, ring
+from app.support import support
 from app.uploads.models import check_model_file
-from app.validation import check_architecture, support
+from app.validation import check_architecture
 from jobs import catalog
 from jobs.errors import Conflict, InternalError, InterplayError, NotFound, from_problem
 from jobs.schemas import Manifest, Model, ModelStatus

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 import pytest
 from starlette.testclient import TestClient
 
+from app.inputs import FLOAT32_MAX
 from app.main import create_app
-from app.validation import FLOAT32_MAX
 from jobs.schemas import Job
 from jobs.settings import Settings
 from tests.unit.app.service import (
