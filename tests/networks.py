@@ -77,3 +77,59 @@ def subject(
         "chunk": 8,
     }
     return Subject(**{**given, **changes})
+
+
+PLANTED_WORDS = ("[pad]", "[mask]", "[cls]", "not", "##good", "bad", "awful", "slow", "film")
+PLANTED_TEXT = ("[cls]", "film", "not", "##good", "bad", "awful", "slow")
+PLANTED = {("and", ("not", "##good")): 2.0, ("or", ("bad", "awful")): 3.0, ("main", ("slow",)): -1.0}
+"""What the log-odds of class 1 consist of, beside a constant of 0.5."""
+
+PLANTED_MANIFEST: dict[str, Any] = {
+    "name": "planted words",
+    "architecture": {
+        "family": "sequential",
+        "layers": [
+            {"type": "embedding", "outputs": len(PLANTED_WORDS)},
+            {"type": "token-max"},
+            {"type": "linear", "outputs": 3},
+            {"type": "relu"},
+            {"type": "linear", "outputs": 2},
+        ],
+    },
+    "input": {
+        "kind": "tokens",
+        "shape": [10],
+        "vocabulary": len(PLANTED_WORDS),
+        "mask_id": 1,
+        "padding_id": 0,
+        "names": list(PLANTED_WORDS),
+    },
+    "classes": ["praise", "blame"],
+}
+
+
+def planted_weights() -> dict[str, Tensor]:
+    """Return the weights of a text classifier whose logits are exactly [0, 0.5 + PLANTED].
+
+    The pool sees which words are there. Of the rectifiers, the first fires when `not` and `##good` both are, the second
+    unless `bad` or `awful` is, the third when `slow` is.
+    """
+    size = len(PLANTED_WORDS)
+    embedding = torch.eye(size)
+    embedding[:2] = 0
+    hidden, bias = torch.zeros(3, size), torch.tensor([-1.0, 1.0, 0.0])
+    for unit, weight, words in ((0, 1.0, ("not", "##good")), (1, -1.0, ("bad", "awful")), (2, 1.0, ("slow",))):
+        hidden[unit, [PLANTED_WORDS.index(word) for word in words]] = weight
+    head = torch.tensor([[0.0, 0.0, 0.0], [2.0, -3.0, -1.0]])
+    return {
+        "0.weight": embedding, "2.weight": hidden, "2.bias": bias, "4.weight": head,
+        "4.bias": torch.tensor([0.0, 3.5]),
+    }  # fmt: skip
+
+
+def planted_tokens(text: tuple[str, ...] = PLANTED_TEXT) -> dict[str, Any]:
+    """Return the text as a request sends it, `[cls]` never playing."""
+    return {
+        "ids": [PLANTED_WORDS.index(word) for word in text],
+        "words": [None if word == "[cls]" else index for index, word in enumerate(text)],
+    }
