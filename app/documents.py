@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, Field, JsonValue
 
 from app.errors import as_document
+from jobs.artifact_names import ARTIFACTS
 from jobs.catalog import MethodSpec
 from jobs.errors import FieldError, Problem, from_problem
 from jobs.schemas import (
@@ -27,18 +28,6 @@ from jobs.schemas import (
     Target,
 )
 from jobs.store import Page
-
-ARTIFACTS: Mapping[str, str] = {
-    "result.json": "application/json",
-    "saliency.png": "image/png",
-    "overlay.png": "image/png",
-    "sets.png": "image/png",
-    "report.html": "text/html; charset=utf-8",
-    "values.npz": "application/zip",
-    "path_gradients.npy": "application/octet-stream",
-    "difference.npy": "application/octet-stream",
-}
-"""Every name that an artifact can have, with its media type."""
 
 
 class ProblemDocument(BaseModel):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from jobs.artifact_names import ARTIFACTS
 from jobs.artifacts import ArtifactStore
 from jobs.errors import InternalError, NumericalError
 from jobs.schemas import ArtifactReference, Explanation, Job, JobKind, Model, Provenance
@@ -28,14 +29,6 @@ from worker.model_cache import ModelCache
 from worker.models import inspect_upload, load
 from worker.subjects import load_subject
 from worker.table_cache import ScopedTables, TableCache
-
-MEDIA_TYPES = {
-    ".json": "application/json",
-    ".png": "image/png",
-    ".html": "text/html; charset=utf-8",
-    ".npz": "application/octet-stream",
-    ".npy": "application/octet-stream",
-}
 
 MOST_FILES = 8
 """As many as a result usually has."""
@@ -180,30 +173,36 @@ class Execution:
             yield Path(copy.name)
 
     def _put(self, name: str, data: bytes) -> ArtifactReference:
-        media_type = MEDIA_TYPES[Path(name).suffix]
-        return ArtifactReference(
-            name=name, sha256=self._artifacts.put(data), size_bytes=len(data), media_type=media_type
-        )
+        sha256 = self._artifacts.put(data)
+        return ArtifactReference(name=name, sha256=sha256, size_bytes=len(data), media_type=ARTIFACTS[name])
 
 
 def _files(
     explanation: Explanation, provenance: Provenance, subject: Subject, seconds: Mapping[str, float]
 ) -> dict[str, bytes]:
-    """Return every file of a result by artifact name: result.json, pictures, arrays, and the page that shows them."""
+    """Return every file of a result by artifact name: result.json, pictures, arrays, documents, and the page of it all.
+
+    Raises:
+        InternalError: The method gave a file a name that `jobs.artifact_names` does not have.
+        NumericalError: The result, or a document, holds a number that is not finite.
+    """
     pixels = subject.pixels.detach().cpu().numpy() if subject.pixels is not None else None
     pictures = render.pictures(explanation, pixels)
     arrays = {"values.npz": render.values(explanation)} if explanation.arrays else {}
     kept = {f"{name}.npy": _npy(array) for name, array in explanation.kept.items()}
-    names = ["result.json", *pictures, *arrays, *kept, "report.html"]
+    documents = {f"{name}.json": _json(document) for name, document in explanation.documents.items()}
+    names = ["result.json", *pictures, *arrays, *kept, *documents, "report.html"]
+    if unknown := sorted(set(names) - set(ARTIFACTS)):
+        raise InternalError(f"The method {explanation.method} made files that no job can have: {', '.join(unknown)}.")
     result = {
         **explanation.model_dump(mode="json"),
         "provenance": provenance.model_dump(mode="json"),
         "seconds": dict(seconds),
         "artifacts": names,
     }
-    document = {"result.json": _json(result)}
+    whole = {"result.json": _json(result)}
     page = {"report.html": render.report(result, pictures, pixels=pixels)}
-    return {**document, **pictures, **arrays, **kept, **page}
+    return {**whole, **pictures, **arrays, **kept, **documents, **page}
 
 
 def _json(result: Mapping[str, Any]) -> bytes:

@@ -14,7 +14,6 @@ from app.answers import described, document_response, poll_header, submitted_res
 from app.bodies import fingerprint, json_bytes, parsed
 from app.deps import Gateway, Here, Tenant
 from app.documents import (
-    ARTIFACTS,
     ArtifactDocument,
     JobDocument,
     JobList,
@@ -30,6 +29,7 @@ from app.openapi import SET_BODY, UNCHANGED, Responses, also, problem_content, s
 from app.preferences import MAX_WAIT_SECONDS, idempotency_key, matches
 from app.sets import SetRequest, scored
 from app.submission import replayed, retry
+from jobs.artifact_names import ARTIFACTS
 from jobs.errors import Conflict, NotFinished, NotFound
 from jobs.schemas import ArtifactReference, Job, JobKind, Status
 

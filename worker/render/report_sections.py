@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from jobs.artifact_names import DOCUMENTS
 from worker.render import colours
 from worker.render.text import number, with_error
 
@@ -23,6 +24,7 @@ def sections(result: Mapping[str, Any]) -> str:
         ("What it cost", _cost(result.get("cost") or {}, result.get("seconds") or {})),
         ("Details", _pairs(result.get("details") or {})),
         ("What ran", _pairs(_flat(result.get("provenance") or {}))),
+        ("More files", _files(result.get("artifacts") or ())),
         ("Run it again", _again(result.get("provenance"), result["explained"])),
     )
     return "".join(f"<section><h2>{title}</h2>{content}</section>" for title, content in parts if content)
@@ -67,6 +69,13 @@ def _cost(cost: Mapping[str, Any], seconds: Mapping[str, Any]) -> str:
     rows = [[escape(name.replace("_", " ")), f"{value:,}"] for name, value in cost.items() if value]
     rows += [[f"seconds: {escape(stage.replace('_', ' '))}", number(value)] for stage, value in seconds.items()]
     return _table(["what", "how much"], rows) if rows else ""
+
+
+def _files(names: Iterable[str]) -> str:
+    """Links to the documents beside this page, on the service that made it."""
+    found = [name for name in names if name in DOCUMENTS]
+    rows = [[f'<a href="{escape(name)}">{escape(name)}</a>', escape(DOCUMENTS[name])] for name in found]
+    return _table(["file", "what it holds"], rows) if rows else ""
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

@@ -187,6 +187,16 @@ def test_a_file_is_immutable_and_never_sniffed(client, finished, name, media_typ
     assert (again.status_code, again.content) == (304, b"")
 
 
+def test_a_document_of_the_result_is_served_with_its_tag(client, here, job_id):
+    finish(here, job_id, {"result.json": b"{}", "moebius.json": b'{"data": {}}'})
+
+    answer = client.get(f"/v1/jobs/{job_id}/artifacts/moebius.json")
+    again = client.get(f"/v1/jobs/{job_id}/artifacts/moebius.json", headers={"If-None-Match": answer.headers["etag"]})
+
+    assert (answer.content, answer.headers["content-type"]) == (b'{"data": {}}', "application/json")
+    assert again.status_code == 304
+
+
 def test_a_report_may_run_no_script(client, finished):
     policy = client.get(f"/v1/jobs/{finished}/artifacts/report.html").headers["content-security-policy"]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +16,12 @@ from torch import nn
 
 from jobs.artifacts import ArtifactStore
 from jobs.errors import ArtifactsUnavailable, InternalError, NotFound, NumericalError, UnsupportedModel
-from jobs.schemas import InputReference, Job, JobKind, Manifest, Model
+from jobs.schemas import Explanation, InputReference, Job, JobKind, Manifest, Model
 from jobs.settings import Settings
 from tests.unit.worker import scripts
 from worker.execution import Execution
 from worker.messages import Finished, Inspected
+from worker.methods._registry import Params, Subject
 from worker.progress import JobCanceled
 
 MANIFEST = Manifest.model_validate(
@@ -169,3 +172,38 @@ def test_tables_are_kept_apart_by_tenant_weights_and_manifest(bench: Bench) -> N
 
     assert [of_owner.get("key") is not None for of_owner in tables] == [True, False, False, False]
     assert len(list((bench.settings.data_dir / "tables").iterdir())) == 1
+
+
+def documented(bench: Bench, documents: Mapping[str, object]) -> Finished:
+    """Run a method that leaves these documents, and nothing else of interest."""
+    method = bench.execution._methods["integrated-gradients"]
+
+    def explain(subject: Subject, params: Params) -> Explanation:
+        return method.explain(subject, params).model_copy(update={"documents": documents})
+
+    bench.execution._methods = {"documented": replace(method, explain=explain)}
+    return bench.explain(bench.job("documented"))
+
+
+def test_documents_are_files_of_the_result_and_linked_from_the_report(bench: Bench) -> None:
+    finished = documented(bench, {"moebius": {"data": {"0,1": 0.25}}, "k-sii": []})
+
+    files = {artifact.name: artifact for artifact in finished.artifacts}
+    assert json.loads(bench.artifacts.get(files["moebius.json"].sha256)) == {"data": {"0,1": 0.25}}
+    assert files["moebius.json"].media_type == "application/json"
+    assert bench.artifacts.get(files["k-sii.json"].sha256) == b"[]"
+    result = json.loads(bench.artifacts.get(files["result.json"].sha256))
+    assert result["artifacts"] == list(files)
+    assert "documents" not in result
+    assert b'<a href="moebius.json">' in bench.artifacts.get(files["report.html"].sha256)
+
+
+@pytest.mark.parametrize("name", ["nothing", "../moebius", "result.json\0"])
+def test_a_document_of_another_name_is_a_defect(bench: Bench, name: str) -> None:
+    with pytest.raises(InternalError, match="no job can have"):
+        documented(bench, {name: {}})
+
+
+def test_a_document_that_is_not_finite_fails_the_job(bench: Bench) -> None:
+    with pytest.raises(NumericalError):
+        documented(bench, {"moebius": {"data": {"0": float("nan")}}})

@@ -102,3 +102,12 @@ def test_a_page_without_sets_pictures_or_provenance_is_written():
     bare = scattered_sets(sets=0).model_copy(update={"checks": (), "notes": (), "arrays": {}})
 
     assert "Why class 281" in page(bare)
+
+
+def test_the_page_links_to_the_documents_beside_it_and_to_nothing_else():
+    names = ["result.json", "moebius.json", "report.html", HOSTILE]
+
+    elements = Elements(page(scattered_sets(), artifacts=names))
+
+    assert [link["href"] for link in elements.named("a")] == ["moebius.json"]
+    assert not Elements(page(scattered_sets())).named("a")

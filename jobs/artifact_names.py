@@ -1,0 +1,44 @@
+"""The files that a job can leave: every name, with its media type. Nothing else is stored or served.
+
+A name is never made from what a caller sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_JSON: Final = "application/json"
+_PNG: Final = "image/png"
+_ARRAY: Final = "application/octet-stream"
+
+DOCUMENTS: Final[Mapping[str, str]] = {
+    "moebius.json": "the AND interactions, as shapiq's InteractionValues of index Moebius",
+    "or.json": "the OR interactions, in the same format under an index of their own, which shapiq does not know",
+    "sv.json": "Shapley values, as shapiq's InteractionValues",
+    "bv.json": "Banzhaf values, as shapiq's InteractionValues",
+    "sii.json": "Shapley interaction index, as shapiq's InteractionValues",
+    "bii.json": "Banzhaf interaction index, as shapiq's InteractionValues",
+    "k-sii.json": "k-Shapley values (k-SII), as shapiq's InteractionValues",
+    "stii.json": "Shapley-Taylor interaction index, as shapiq's InteractionValues",
+    "fsii.json": "Faithful Shapley interaction index, as shapiq's InteractionValues",
+}
+"""What `Explanation.documents` may be called, and what each holds."""
+
+ARTIFACTS: Final[Mapping[str, str]] = {
+    "result.json": _JSON,
+    "saliency.png": _PNG,
+    "overlay.png": _PNG,
+    "sets.png": _PNG,
+    "interactions.png": _PNG,
+    "orders.png": _PNG,
+    "sparsity.png": _PNG,
+    "report.html": "text/html; charset=utf-8",
+    "values.npz": "application/zip",
+    "path_gradients.npy": _ARRAY,
+    "difference.npy": _ARRAY,
+    "atoms.npy": _ARRAY,
+    "table.npy": _ARRAY,
+    **dict.fromkeys(DOCUMENTS, _JSON),
+}
+"""Media types by name."""
