@@ -202,7 +202,7 @@ def _chunks(rows: Tensor) -> tuple[Tensor, ...]:
 def sparsity(design: Design, parameters: Parameters, lasso: Lasso) -> Tensor:
     """Return the norm of every deep part's weights that the L1 weight multiplies, `(parts,)`."""
     first, *later = (weights.flatten(1) for weights in deep_weights(design, parameters))
-    norm = torch.cat(later, dim=1).abs().sum(1)
+    norm: Tensor = torch.cat(later, dim=1).abs().sum(1)
     if lasso in ("none", "sparse-inputs", "sparse-units"):
         norm = norm + first.abs().sum(1)
     if lasso == "none":
