@@ -146,12 +146,12 @@ def table_key(masking: Masking, *, layer: str | None, value: str, target: Target
     return content_key(text, masking.input, masking.baseline, masking.labels)
 
 
-def check_players(players: int, *, most: int, budget_bytes: int, cells: int | None = None) -> None:
+def check_players(players: int, *, most: int, budget_bytes: int | None, cells: int | None = None) -> None:
     """Refuse more players than can be had, before anything is evaluated.
 
     Args:
         most: The cap of the method.
-        budget_bytes: Memory for the table and its transforms.
+        budget_bytes: Memory for the table and its transforms; None where there is no table.
         cells: Cells that there are to draw players from.
 
     Raises:
@@ -159,7 +159,8 @@ def check_players(players: int, *, most: int, budget_bytes: int, cells: int | No
     """
     if cells is not None and players > cells:
         raise InvalidParameters(f"expected at most {cells} players, one a cell, got {players}")
-    fitting = min(most, max(budget_bytes // BYTES_PER_STATE, 1).bit_length() - 1)
+    tabled = most if budget_bytes is None else max(budget_bytes // BYTES_PER_STATE, 1).bit_length() - 1
+    fitting = min(most, tabled)
     if players > fitting:
         why = f"the cap is {most}" if fitting == most else f"2^n values need {BYTES_PER_STATE << players} bytes"
         raise InvalidParameters(f"expected at most {fitting} players, got {players}: {why}")

@@ -25,11 +25,13 @@ class Cut:
         activation: What the layer gives at the input, without the batch axis.
         tail: `(batch, *activation.shape)` in place of the layer's output, to logits `(batch, outputs)`.
         partial: Whether `tail` is only the part behind the layer, or the whole network with a hook.
+        forwards: Passes of one sample that cutting took, through the network or its tail.
     """
 
     activation: Tensor
     tail: Callable[[Tensor], Tensor]
     partial: bool
+    forwards: int
 
 
 @torch.no_grad()
@@ -42,14 +44,25 @@ def cut(model: nn.Module, layer: str, input: Tensor) -> Cut:
     module = _named(model, layer)
     activation, logits = _recorded(model, module, layer, input)
     tail = _traced_tail(model, layer, input)
+    # Two through the whole network, two in the trial of the tail.
+    forwards = 1 if tail is None else 4
     if tail is not None and _agrees(tail, activation, logits):
-        return Cut(activation=activation, tail=tail, partial=True)
-    return Cut(activation=activation, tail=_hooked_tail(model, module, input), partial=False)
+        return Cut(activation=activation, tail=tail, partial=True, forwards=forwards)
+    return Cut(activation=activation, tail=_hooked_tail(model, module, input), partial=False, forwards=forwards)
 
 
 def layer_names(model: nn.Module) -> tuple[str, ...]:
     """List the layers that have no layers within."""
     return tuple(name for name, module in model.named_modules() if name and not any(module.children()))
+
+
+def check_layer(model: nn.Module, layer: str) -> None:
+    """Check, without running it, that a network has a layer.
+
+    Raises:
+        UnsupportedModel: It has not.
+    """
+    _named(model, layer)
 
 
 def _named(model: nn.Module, layer: str) -> nn.Module:

@@ -59,8 +59,24 @@ class Params(BaseModel):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """An earlier network of the model that is explained.
+
+    Attributes:
+        load: Return it as `Subject.model` is. Call it when its turn comes and let go of it then: the networks of a
+            long sequence need not fit the memory together.
+        tables: Tables of this very network.
+    """
+
+    id: str
+    name: str
+    load: Callable[[], nn.Module]
+    tables: TableCache = field(default_factory=NoTables)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What is explained: a model, one input, and the output in question.
+    """What is explained: a model, one input, and the output in question; in a series, further inputs and networks.
 
     Attributes:
         model: In eval mode, parameters frozen; maps `(batch, *shape)` to logits `(batch, outputs)`.
@@ -74,9 +90,13 @@ class Subject:
         mask_id: Id that stands for an absent token.
         seed: Of every random draw.
         chunk: Samples that may go forward and backward at once under the memory budget.
+        memory_bytes: That an intermediate result, such as a table of 2^n values, may take.
         report: Progress; see `Report`.
         resources: What the operator provides by name, such as `sam_model`.
         tables: Tables of this very model, whoever asked for them before; a model that a method changes needs its own.
+        model_id, model_name: Of the model, for answers that name several.
+        samples: Further inputs, each with everything else as here; only for methods registered as `series`.
+        checkpoints: Earlier networks, first to last; the model is the last. Likewise.
     """
 
     model: nn.Module
@@ -91,9 +111,14 @@ class Subject:
     mask_id: int | None = None
     seed: int = 0
     chunk: int = 8
+    memory_bytes: int = 2**31
     report: Report = lambda stage, done, total: None
     resources: Mapping[str, str] = field(default_factory=dict)
     tables: TableCache = field(default_factory=NoTables)
+    model_id: str = "model"
+    model_name: str = "model"
+    samples: tuple[Subject, ...] = ()
+    checkpoints: tuple[Checkpoint, ...] = ()
 
     @property
     def players(self) -> Players:
