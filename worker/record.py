@@ -77,6 +77,7 @@ class Recorder:
             return self._fail_or_retry(job, error.problem())
 
     def _make_ready(self, job: Job, ending: Inspected) -> None:
+        assert job.model_id is not None  # noqa: S101  # only the inspection of a model ends like this
         self.store.model_ready(
             job.model_id,
             weights_sha256=ending.weights_sha256,

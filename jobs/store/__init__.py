@@ -1,4 +1,4 @@
-"""The SQL job store: the only truth about jobs and models.
+"""The SQL job store: the only truth about jobs, models and datasets.
 
 A job row is a state machine with a lease and an attempt counter:
 
@@ -18,17 +18,19 @@ from collections.abc import Callable
 
 from jobs.store._attempts import Attempts, Beat
 from jobs.store._database import Database
+from jobs.store._datasets import Datasets
 from jobs.store._idempotency import IdempotencyKey
 from jobs.store._jobs import Jobs
 from jobs.store._models import Models
 from jobs.store._paging import Page
 from jobs.store._reaping import Reaped, Reaping
+from jobs.store._trainings import Trainings
 
 __all__ = ["Beat", "IdempotencyKey", "JobStore", "Page", "Reaped"]
 
 
-class JobStore(Models, Jobs, Attempts, Reaping):
-    """Models, jobs and idempotency keys in one SQL database; threads and processes may share it.
+class JobStore(Models, Datasets, Jobs, Attempts, Trainings, Reaping):
+    """Models, datasets, jobs and idempotency keys in one SQL database; threads and processes may share it.
 
     Args:
         url: SQLAlchemy URL. Tables are created where missing.

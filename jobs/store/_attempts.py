@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, or_, update
 
 from jobs.errors import Problem
-from jobs.schemas import ArtifactReference, Cost, Job, Progress, Status
+from jobs.schemas import ArtifactReference, Cost, Job, Model, Progress, Status
 from jobs.store import _rows
 from jobs.store._database import Database
 from jobs.store._ending import end
@@ -69,7 +69,7 @@ class Attempts:
     def heartbeat(self, job_id: str, attempt: int, *, lease_seconds: float, progress: Progress | None = None) -> Beat:
         """Renew the lease, record progress where given, and learn whether to go on."""
         values = {} if progress is None else {"progress": progress.model_dump(mode="json")}
-        renewed = update(jobs).where(_running(job_id, attempt))
+        renewed = update(jobs).where(running_attempt(job_id, attempt))
         renewed = renewed.values(lease_until=self._clock() + lease_seconds, **values)
         with self._database.write(durable=False) as connection:
             canceled = connection.scalars(renewed.returning(jobs.c.cancel_requested)).one_or_none()
@@ -85,11 +85,13 @@ class Attempts:
         cost: Cost | None,
         device: str | None,
         retention_seconds: float,
+        models: Sequence[Model] = (),
         exists: Callable[[str], bool] | None = None,
     ) -> bool:
         """Record the result; False: the attempt is over already, and nothing was written.
 
         Args:
+            models: Made by a training; added with its result, or not at all.
             exists: `ArtifactStore.exists`, for whoever put the files and cannot put them again; see `jobs.artifacts`.
 
         Raises:
@@ -106,10 +108,12 @@ class Attempts:
             "expires_at": now + retention_seconds,
         }
         with self._database.write() as connection:
-            ended = end(connection, _running(job_id, attempt), Status.SUCCEEDED, now=now, values=result)
+            ended = end(connection, running_attempt(job_id, attempt), Status.SUCCEEDED, now=now, values=result)
             if ended:
                 refer(connection, job_id, needed)
-                require_bytes(exists, needed)
+                for model in models:
+                    _rows.insert_model(connection, model)
+                require_bytes(exists, [*needed, *(model.sha256 for model in models)])
         return bool(ended)
 
     def fail(self, job_id: str, attempt: int, problem: Problem, *, retention_seconds: float) -> bool:
@@ -126,7 +130,9 @@ class Attempts:
         now = self._clock()
         kept = {"expires_at": now + retention_seconds}
         with self._database.write() as connection:
-            return bool(end(connection, _running(job_id, attempt), status, now=now, problem=problem, values=kept))
+            return bool(
+                end(connection, running_attempt(job_id, attempt), status, now=now, problem=problem, values=kept)
+            )
 
     def release(self, job_id: str, attempt: int, *, counts: bool = True) -> bool:
         """Put the job back, because the worker shuts down or its runner died.
@@ -138,7 +144,7 @@ class Attempts:
             counts: Whether the attempt is one of the few that a job has.
         """
         now = self._clock()
-        running = _running(job_id, attempt)
+        running = running_attempt(job_id, attempt)
         values = {**PUT_BACK, "rung_at": now, "excused": jobs.c.excused + (0 if counts else 1)}
         with self._database.write() as connection:
             if end(connection, running & jobs.c.cancel_requested, Status.CANCELED, now=now):
@@ -146,5 +152,6 @@ class Attempts:
             return connection.execute(update(jobs).where(running).values(**values)).rowcount > 0
 
 
-def _running(job_id: str, attempt: int) -> ColumnElement[bool]:
+def running_attempt(job_id: str, attempt: int) -> ColumnElement[bool]:
+    """Match the job while this attempt at it runs."""
     return (jobs.c.id == job_id) & (jobs.c.attempt == attempt) & (jobs.c.status == Status.RUNNING)

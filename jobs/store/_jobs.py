@@ -30,7 +30,7 @@ from jobs.store._ending import end
 from jobs.store._idempotency import IdempotencyKey
 from jobs.store._paging import Page, fetch_page
 from jobs.store._references import unreferenced
-from jobs.store._tables import job_tags, jobs, models
+from jobs.store._tables import datasets, job_tags, jobs, models
 
 # Built once: a status read is the service's most frequent query, and building it takes a third of its time.
 _JOB = select(*_rows.JOB_COLUMNS).where(jobs.c.id == bindparam("job_id"))
@@ -50,7 +50,7 @@ class Jobs:
             The job; or the one that the key made before, as it is now, and nothing was added.
 
         Raises:
-            NotFound: The tenant does not have the job's model, or a checkpoint.
+            NotFound: The tenant does not have the job's model, dataset or a checkpoint.
             IdempotencyMismatch: The key was used with another request.
             Conflict: The id is taken.
         """
@@ -59,6 +59,7 @@ class Jobs:
                 if idempotency is not None:
                     _idempotency.record(connection, idempotency, job.id, now=self._clock())
                 _require_models(connection, job)
+                _require_dataset(connection, job)
                 _rows.insert_job(connection, job)
         except IntegrityError as error:
             earlier = self.replay(idempotency) if idempotency is not None else None
@@ -68,7 +69,7 @@ class Jobs:
         return job
 
     def replay(self, idempotency: IdempotencyKey) -> str | None:
-        """Return the id of the job or model that the key made in the last 24 hours.
+        """Return the id of the job, model or dataset that the key made in the last 24 hours.
 
         Raises:
             IdempotencyMismatch: The key was used with another request.
@@ -132,6 +133,7 @@ class Jobs:
         status: Status | None = None,
         method: str | None = None,
         model: str | None = None,
+        dataset: str | None = None,
         tag: str | None = None,
         limit: int,
         cursor: str | None = None,
@@ -141,7 +143,7 @@ class Jobs:
         Raises:
             InvalidParameters: The cursor is not one of ours.
         """
-        given = {jobs.c.status: status, jobs.c.method: method, jobs.c.model_id: model}
+        given = {jobs.c.status: status, jobs.c.method: method, jobs.c.model_id: model, jobs.c.dataset_id: dataset}
         filters = [column == value for column, value in given.items() if value is not None]
         tagged = true() if tag is None else jobs.c.id.in_(select(job_tags.c.job_id).where(job_tags.c.tag == tag))
         query = select(*_rows.JOB_COLUMNS).where(jobs.c.tenant == tenant, tagged, *filters)
@@ -204,11 +206,19 @@ _DISCARDED_AT_ONCE = 32
 
 
 def _require_models(connection: Connection, job: Job) -> None:
-    needed = {job.model_id, *job.checkpoint_ids}
+    needed = {*((job.model_id,) if job.model_id else ()), *job.checkpoint_ids}
     # The lock (a no-op in SQLite, which has one writer) keeps the models until this transaction ends.
     mine = select(models.c.id).where(models.c.id.in_(needed), models.c.tenant == job.tenant)
     if missing := needed - set(connection.scalars(mine.with_for_update(read=True))):
         raise NotFound(f"There is no model {min(missing)!r}.")
+
+
+def _require_dataset(connection: Connection, job: Job) -> None:
+    if job.dataset_id is None:
+        return
+    mine = select(datasets.c.id).where(datasets.c.id == job.dataset_id, datasets.c.tenant == job.tenant)
+    if connection.execute(mine.with_for_update(read=True)).first() is None:
+        raise NotFound(f"There is no dataset {job.dataset_id!r}.")
 
 
 def _job_row(connection: Connection, job_id: str, tenant: str | None, *, lock: bool = False) -> Row[Any]:

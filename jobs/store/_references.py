@@ -35,6 +35,14 @@ def unrefer(connection: Connection, owner_ids: Collection[str]) -> list[str]:
     return unreferenced(connection, candidates)
 
 
+def release(connection: Connection, owner_id: str, sha256s: Collection[str], *, kept: Collection[str]) -> list[str]:
+    """Forget that the row needs these bytes, unless they are among `kept`; return what no row needs any more."""
+    gone = set(sha256s) - set(kept)
+    of_owner = (byte_references.c.owner_id == owner_id) & byte_references.c.sha256.in_(gone)
+    connection.execute(delete(byte_references).where(of_owner))
+    return unreferenced(connection, gone)
+
+
 def unreferenced(connection: Connection, sha256s: Iterable[str]) -> list[str]:
     """Return those of the digests that no row needs, each once, sorted."""
     candidates = set(sha256s)

@@ -1,7 +1,7 @@
 """The tables of the job store; portable between SQLite and PostgreSQL.
 
-A column of `jobs` or `models` is the field of that name in `Job` or `Model`, nested values as JSON; the few columns
-beyond the fields are explained where they stand.
+A column of `jobs`, `models` or `datasets` is the field of that name in `Job`, `Model` or `Dataset`, nested values as
+JSON; the few columns beyond the fields are explained where they stand.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ jobs = Table(
     Column("kind", ID, nullable=False),
     Column("status", ID, nullable=False),
     Column("method", ID),
-    Column("model_id", ID, nullable=False),
+    Column("model_id", ID),
+    Column("dataset_id", ID),
     Column("checkpoint_ids", DOCUMENT, nullable=False),
     Column("input", DOCUMENT),
     Column("samples", DOCUMENT, nullable=False),
@@ -33,6 +34,8 @@ jobs = Table(
     Column("content_key", NAME),
     Column("retry_of", ID),
     Column("cached", Boolean, nullable=False),
+    Column("training", DOCUMENT),
+    Column("resume", DOCUMENT),
     Column("attempt", Integer, nullable=False),
     Column("excused", Integer, nullable=False),
     Column("cancel_requested", Boolean, nullable=False),
@@ -59,6 +62,7 @@ jobs = Table(
     Index("jobs_by_tenant_status", "tenant", "status", "created_at", "id"),
     Index("jobs_by_content", "tenant", "content_key"),
     Index("jobs_by_model", "model_id", "status"),
+    Index("jobs_by_dataset", "dataset_id", "status"),
 )
 
 # A job's tags are read from its row; this table exists to search by them.
@@ -93,6 +97,7 @@ models = Table(
     Column("inspection", DOCUMENT),
     Column("error", DOCUMENT),
     Column("job_id", ID),
+    Column("trained_by", ID),
     # JSON has no equality; the digest of the manifest tells whether two uploads are the same model.
     Column("manifest_sha256", SHA256, nullable=False),
     Index("models_equal", "tenant", "sha256", "manifest_sha256", unique=True),
@@ -100,8 +105,30 @@ models = Table(
     Index("models_by_job", "job_id"),
 )
 
-# Which jobs and models need which bytes: one row per owner and digest, so that "does anything need it still?" is one
-# indexed question whatever the bytes are for (input, upload, weights, result).
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("tenant", NAME, nullable=False),
+    Column("status", ID, nullable=False),
+    Column("manifest", DOCUMENT, nullable=False),
+    Column("sha256", SHA256, nullable=False),
+    Column("data_sha256", SHA256),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("data_bytes", BigInteger),
+    Column("created_at", Double, nullable=False),
+    Column("inspection", DOCUMENT),
+    Column("error", DOCUMENT),
+    Column("job_id", ID),
+    # As of models.
+    Column("manifest_sha256", SHA256, nullable=False),
+    Index("datasets_equal", "tenant", "sha256", "manifest_sha256", unique=True),
+    Index("datasets_by_tenant", "tenant", "created_at", "id"),
+    Index("datasets_by_job", "job_id"),
+)
+
+# Which jobs, models and datasets need which bytes: one row per owner and digest, so that "does anything need it
+# still?" is one indexed question whatever the bytes are for (input, upload, weights, result).
 byte_references = Table(
     "byte_references",
     metadata,
