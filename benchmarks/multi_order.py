@@ -125,16 +125,16 @@ def white_noise(n: int) -> Tensor:
 
 SAMPLERS: dict[str, Callable[[Game, int, torch.Generator], Estimate]] = {
     "published": lambda game, budget, generator: published(
-        game, CELLS, pairs=PAIRS_OF_16, orders=range(15), contexts=max(1, budget // (4 * 120 * 15)), generator=generator
+        game, CELLS, pairs=PAIRS_OF_16, orders=range(15), budget=budget, generator=generator
     ),
     "sub-cubes k = 4": lambda game, budget, generator: sub_cubes(
-        game, CELLS, orders=range(15), size=4, blocks=budget // 16, generator=generator
+        game, CELLS, orders=range(15), size=4, budget=budget, generator=generator
     ),
     "sub-cubes k = 6": lambda game, budget, generator: sub_cubes(
-        game, CELLS, orders=range(15), size=6, blocks=budget // 64, generator=generator
+        game, CELLS, orders=range(15), size=6, budget=budget, generator=generator
     ),
     "stars": lambda game, budget, generator: stars(
-        game, CELLS, pairs=PAIRS_OF_16, orders=range(15), contexts=max(1, budget // 850), generator=generator
+        game, CELLS, pairs=PAIRS_OF_16, orders=range(15), budget=budget, generator=generator
     ),
     "layered": lambda game, budget, generator: layered(
         game, CELLS, orders=range(15), budget=budget, generator=generator
@@ -178,13 +178,10 @@ def add_errors_at_256(rows: Rows, *, budget: int) -> None:
     n = game.players
     pairs = some_neighbours(48)
     generator = torch.Generator().manual_seed(0)
-    contexts = max(2, budget // (4 * len(pairs) * len(MIDDLE)))
-    theirs = published(game, n, pairs=pairs, orders=MIDDLE, contexts=contexts, generator=generator)
-    variance = mean_square_error(theirs, pairs) * contexts  # of one second difference
+    theirs = published(game, n, pairs=pairs, orders=MIDDLE, budget=budget, generator=generator)
+    variance = mean_square_error(theirs, pairs) * (theirs.evaluations / (4 * len(pairs) * len(MIDDLE)))
     windows = sorted(set(window_pairs([(5, 5)], side=5)) & set(neighbours(16, 16)))
-    shared = stars(
-        game, n, pairs=windows, orders=MIDDLE, contexts=max(6, budget // (63 * len(MIDDLE))), generator=generator
-    )
+    shared = stars(game, n, pairs=windows, orders=MIDDLE, budget=budget, generator=generator)
     everything = layered(game, n, orders=MIDDLE, budget=budget, generator=generator)
     add_comparison(rows, "stars", windows, mean_square_error(shared, windows) * shared.evaluations, variance)
     every = [(i, j) for i in range(n) for j in range(i + 1, n)]
@@ -241,7 +238,7 @@ def add_sampled_strength(rows: Rows, photographs: int, *, quick: bool) -> None:
         game = _photographs.game(model, name)
         estimates.append(
             stars(
-                game, game.players, pairs=pairs, orders=orders, contexts=3 if quick else 10,
+                game, game.players, pairs=pairs, orders=orders, budget=1500 if quick else 5000,
                 generator=torch.Generator().manual_seed(number),
             )
         )  # fmt: skip

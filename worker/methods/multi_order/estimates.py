@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import torch
@@ -11,6 +11,21 @@ from torch import Tensor
 
 Game = Callable[[Tensor], Tensor]
 """`(n_coalitions, n)` bool to `(n_coalitions,)` values; see `worker.methods._games`."""
+
+
+Pair = tuple[int, int]
+
+
+class BudgetTooSmall(ValueError):
+    """Fewer evaluations than a sampler needs to know its own error, for these pairs and orders.
+
+    Attributes:
+        least: How many would do.
+    """
+
+    def __init__(self, least: int) -> None:
+        super().__init__(f"expected a budget of {least} or more evaluations")
+        self.least = least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +49,17 @@ class Estimate:
         """Root mean squared standard error over the estimated pairs, of the worst order."""
         squares = self.standard_errors.square().nanmean(dim=(1, 2))
         return sqrt(float(squares.nan_to_num(nan=torch.inf).max()))
+
+    def of_pairs(self, pairs: Sequence[Pair]) -> Estimate:
+        """Return the estimate of these pairs only."""
+        i, j = torch.tensor(list(pairs)).T
+        kept = torch.zeros(self.values.shape[1:], dtype=torch.bool)
+        kept[i, j] = kept[j, i] = True
+        return replace(
+            self,
+            values=self.values.masked_fill(~kept, torch.nan),
+            standard_errors=self.standard_errors.masked_fill(~kept, torch.nan),
+        )
 
 
 def from_samples(

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from worker.methods.multi_order import strata, surrogate
-from worker.methods.multi_order.estimates import Estimate, Game, check_orders
+from worker.methods.multi_order.estimates import BudgetTooSmall, Estimate, Game, check_orders
 
 TRAINING = 4000
 """Coalitions that a surrogate is fitted to, at most: one to two CPU seconds; half of it doubles the squared error."""
@@ -49,15 +49,13 @@ def layered(
         training: See `TRAINING`.
 
     Raises:
-        ValueError: Orders outside 0..n - 2, or too small a budget.
+        ValueError: Orders outside 0..n - 2.
+        BudgetTooSmall: Before anything is evaluated.
     """
     check_orders(orders, n)
     layers = _Layers(n, strata.sizes_needed(orders))
     if budget < _LEAST_DRAWS * len(layers.sizes):
-        raise ValueError(
-            f"expected a budget of {_LEAST_DRAWS * len(layers.sizes)} or more, {_LEAST_DRAWS} a coalition size, "
-            f"got {budget}"
-        )
+        raise BudgetTooSmall(_LEAST_DRAWS * len(layers.sizes))
     budget = min(budget, sum(comb(n, size) for size in layers.sizes))
     for share in _SHARES:
         if share < _FIRST_OF_A_FIXED_BUDGET and precision is None:

@@ -2,7 +2,8 @@
 
 `published` draws contexts anew for every pair and order, as the paper's authors do. `stars` shares a context among
 all pairs that it leaves out, or that it holds. `sub_cubes` evaluates all unions of a context with subsets of a random
-block, for all pairs of the block. See `layered` for all pairs at once. All are unbiased for every pair and order.
+block, for all pairs of the block. See `windows` for neighbours on a grid, and `layered` for all pairs at once. All
+are unbiased for every pair and order, and play rounds (`rounds`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ import torch
 from torch import Tensor
 
 from worker.methods._coalitions import all_coalitions
-from worker.methods.multi_order.estimates import Estimate, Game, check_orders, from_samples
+from worker.methods.multi_order.estimates import Estimate, Game, Pair, check_orders
 from worker.methods.multi_order.exact import multi_order
-
-Pair = tuple[int, int]
+from worker.methods.multi_order.rounds import Samples, by_contexts, play_rounds
 
 
 def neighbours(rows: int, columns: int, *, radius: int = 2) -> list[Pair]:
@@ -30,44 +30,32 @@ def neighbours(rows: int, columns: int, *, radius: int = 2) -> list[Pair]:
     ]
 
 
-class _Samples:
-    """Sums over the samples of every pair and order."""
-
-    def __init__(self, n: int, orders: Sequence[int]) -> None:
-        self._orders = tuple(orders)
-        self._known = torch.tensor([order in (0, n - 2) for order in orders])
-        shape = (len(orders), n, n)
-        self._sums, self._squares, self._counts = (torch.zeros(shape, dtype=torch.float64) for _ in range(3))
-
-    def add(self, order: int, i: Tensor, j: Tensor, differences: Tensor) -> None:
-        """Take in one sample of each of the pairs (i, j)."""
-        place = self._orders.index(order)
-        for a, b in ((i, j), (j, i)):
-            self._sums[place].index_put_((a, b), differences, accumulate=True)
-            self._squares[place].index_put_((a, b), differences.square(), accumulate=True)
-            self._counts[place].index_put_((a, b), torch.ones_like(differences), accumulate=True)
-
-    def estimate(self, evaluations: int) -> Estimate:
-        return from_samples(
-            self._orders, self._sums, self._squares, self._counts, known=self._known, evaluations=evaluations
-        )
-
-
 def published(
-    game: Game, n: int, *, pairs: Sequence[Pair], orders: Sequence[int], contexts: int, generator: torch.Generator
+    game: Game,
+    n: int,
+    *,
+    pairs: Sequence[Pair],
+    orders: Sequence[int],
+    budget: int,
+    generator: torch.Generator,
+    precision: float | None = None,
 ) -> Estimate:
-    """Draw `contexts` contexts for every pair and order, at four evaluations each; one where there is only one."""
+    """Draw a context for every pair and order in each round, at four evaluations each.
+
+    Raises:
+        BudgetTooSmall: See `rounds`.
+    """
     check_orders(orders, n)
-    samples = _Samples(n, orders)
+    once, many = by_contexts(orders, n)
+    samples = Samples(game, n, orders)
     i, j = torch.tensor(list(pairs)).T
-    evaluations = 0
-    for order in orders:
-        for _ in range(1 if order in (0, n - 2) else contexts):
-            states = _contexts_without(i, j, n, order, generator)
-            values = game(_squares_over(states, i, j)).double().reshape(4, -1)
-            samples.add(order, i, j, values[3] - values[2] - values[1] + values[0])
-            evaluations += values.numel()
-    return samples.estimate(evaluations)
+
+    def one(order: int) -> None:
+        states = _contexts_without(i, j, n, order, generator)
+        values = samples.values(_squares_over(states, i, j)).reshape(4, -1)
+        samples.add(order, i, j, values[3] - values[2] - values[1] + values[0])
+
+    return play_rounds(samples, one, once=once, many=many, cost=4 * len(pairs), budget=budget, precision=precision)
 
 
 def _contexts_without(i: Tensor, j: Tensor, n: int, order: int, generator: torch.Generator) -> Tensor:
@@ -84,68 +72,91 @@ def _squares_over(contexts: Tensor, i: Tensor, j: Tensor) -> Tensor:
 
 
 def stars(
-    game: Game, n: int, *, pairs: Sequence[Pair], orders: Sequence[int], contexts: int, generator: torch.Generator
+    game: Game,
+    n: int,
+    *,
+    pairs: Sequence[Pair],
+    orders: Sequence[int],
+    budget: int,
+    generator: torch.Generator,
+    precision: float | None = None,
 ) -> Estimate:
     """Share random coalitions among all pairs.
 
     Up to half of the players, a coalition S of m serves every pair outside of it: S, S with one and with both. Beyond,
     a coalition of m + 2 serves every pair within: itself, without one and without both. Given that it leaves a pair
-    out, or holds it, the rest is a uniform context of that pair.
+    out, or holds it, the rest is a uniform context of that pair. A round draws one coalition for every order; a pair
+    is served by a share (1 - m/n)² of them, or ((m + 2)/n)², at least a quarter.
 
-    Args:
-        contexts: Coalitions for every order, but for the first and last, where one serves all pairs. A pair is served
-            by (1 - m/n)² of them, or ((m + 2)/n)², at least a quarter.
+    Raises:
+        BudgetTooSmall: See `rounds`.
     """
     check_orders(orders, n)
-    samples = _Samples(n, orders)
+    once, many = by_contexts(orders, n)
+    samples = Samples(game, n, orders)
     all_pairs = torch.tensor(list(pairs))
-    evaluations = 0
-    for order in orders:
+    most = 1 + len(torch.unique(all_pairs)) + len(all_pairs)
+
+    def one(order: int) -> None:
         upwards = order <= (n - 2) / 2
-        for _ in range(1 if order in (0, n - 2) else contexts):
-            ranks = torch.rand(n, generator=generator, dtype=torch.float64).argsort().argsort()
-            centre = ranks < (order if upwards else order + 2)
-            i, j = all_pairs[(centre[all_pairs] != upwards).all(dim=1)].T
-            if len(i) == 0:
-                continue
-            players = torch.unique(torch.cat([i, j]))
-            flips = torch.zeros(1 + len(players) + len(i), n, dtype=torch.bool)
-            flips[1 + torch.arange(len(players)), players] = True
-            rows = 1 + len(players) + torch.arange(len(i))
-            flips[rows, i] = flips[rows, j] = True
-            values = game(centre ^ flips).double()
-            single = torch.zeros(n, dtype=torch.float64).scatter_(0, players, values[1 : 1 + len(players)])
-            samples.add(order, i, j, values[1 + len(players) :] - single[i] - single[j] + values[0])
-            evaluations += len(values)
-    return samples.estimate(evaluations)
+        ranks = torch.rand(n, generator=generator, dtype=torch.float64).argsort().argsort()
+        centre = ranks < (order if upwards else order + 2)
+        served = all_pairs[(centre[all_pairs] != upwards).all(dim=1)]
+        if len(served):
+            _add_star(samples, order, centre, served)
+
+    return play_rounds(samples, one, once=once, many=many, cost=most, budget=budget, precision=precision)
+
+
+def _add_star(samples: Samples, order: int, centre: Tensor, pairs: Tensor) -> None:
+    """Evaluate a coalition, with one player flipped, and with both players of each of the pairs flipped."""
+    i, j = pairs.T
+    players = torch.unique(pairs)
+    flips = torch.zeros(1 + len(players) + len(i), len(centre), dtype=torch.bool)
+    flips[1 + torch.arange(len(players)), players] = True
+    rows = 1 + len(players) + torch.arange(len(i))
+    flips[rows, i] = flips[rows, j] = True
+    values = samples.values(centre ^ flips)
+    single = torch.zeros(len(centre), dtype=torch.float64).scatter_(0, players, values[1 : 1 + len(players)])
+    samples.add(order, i, j, values[1 + len(players) :] - single[i] - single[j] + values[0])
 
 
 def sub_cubes(
-    game: Game, n: int, *, orders: Sequence[int], size: int, blocks: int, generator: torch.Generator
+    game: Game,
+    n: int,
+    *,
+    orders: Sequence[int],
+    size: int,
+    budget: int,
+    generator: torch.Generator,
+    precision: float | None = None,
 ) -> Estimate:
     """Evaluate all unions of a random context with the subsets of a random block, for the pairs of the block.
 
-    The context sizes take turns; a block of k players at context size c serves the orders c to c + k - 2. Its samples
-    of a pair at one order are averaged first, as they share a context.
+    A block of k players at context size c serves the orders c to c + k - 2; a round draws one for every context size.
+    Its samples of a pair at one order are averaged first, as they share a context.
 
     Args:
-        size: Players k of a block, 2 to n.
-        blocks: How many, at 2^k evaluations each.
+        size: Players k of a block, 2 to n; 2^k evaluations a block.
+
+    Raises:
+        BudgetTooSmall: See `rounds`.
     """
     check_orders(orders, n)
-    samples = _Samples(n, orders)
+    samples = Samples(game, n, orders)
     subsets = all_coalitions(size)
     context_sizes = [c for c in range(n - size + 1) if set(range(c, c + size - 1)) & set(orders)]
-    for turn in range(blocks):
-        context_size = context_sizes[turn % len(context_sizes)]
-        order_of_players = torch.randperm(n, generator=generator)
-        block = order_of_players[:size]
+
+    def one(context_size: int) -> None:
+        drawn = torch.randperm(n, generator=generator)
+        block = drawn[:size]
         states = torch.zeros(len(subsets), n, dtype=torch.bool)
-        states[:, order_of_players[size : size + context_size]] = True
+        states[:, drawn[size : size + context_size]] = True
         states[:, block] = subsets
-        found = multi_order(game(states).double())  # (size - 1, size, size)
+        found = multi_order(samples.values(states))  # (size - 1, size, size)
         i, j = torch.triu_indices(size, size, offset=1)
         for step, differences in enumerate(found):
             if context_size + step in orders:
                 samples.add(context_size + step, block[i], block[j], differences[i, j])
-    return samples.estimate(blocks * len(subsets))
+
+    return play_rounds(samples, one, once=(), many=context_sizes, cost=len(subsets), budget=budget, precision=precision)

@@ -11,6 +11,7 @@ from worker.methods._coalitions import all_coalitions, indices
 from worker.methods._games import Game, table
 from worker.methods._masking import Masking
 from worker.methods.multi_order import strata, surrogate
+from worker.methods.multi_order.estimates import BudgetTooSmall
 from worker.methods.multi_order.exact import multi_order
 from worker.methods.multi_order.layered import enumerable, layered
 from worker.methods.multi_order.sampled import neighbours, published, stars, sub_cubes
@@ -47,12 +48,22 @@ TABLE = bent_quadratic(N)
 PAIRS = [(i, j) for i in range(N) for j in range(i + 1, N)]
 ORDERS = range(N - 1)
 
-SAMPLERS = {
-    "layered": lambda game, g: layered(game, N, orders=ORDERS, budget=900, training=100, generator=g),
-    "published": lambda game, g: published(game, N, pairs=PAIRS, orders=ORDERS, contexts=2, generator=g),
-    "stars": lambda game, g: stars(game, N, pairs=PAIRS, orders=ORDERS, contexts=15, generator=g),
-    "sub-cubes": lambda game, g: sub_cubes(game, N, orders=ORDERS, size=4, blocks=150, generator=g),
-}
+LEAST = {"layered": 8 * 13, "published": 4 * 66 * (2 + 2 * 9), "stars": 79 * (2 + 2 * 9), "sub-cubes": 16 * 2 * 9}
+"""Evaluations by sampler: 8 a coalition size; two rounds of 9 orders of many contexts, and once the two of one."""
+ENOUGH = {"layered": 900, "published": LEAST["published"], "stars": 79 * 50, "sub-cubes": 16 * 9 * 17}
+
+
+def sampler(name, *, budget, precision=None):
+    options = {"orders": ORDERS, "budget": budget, "precision": precision}
+    return {
+        "layered": lambda game, g: layered(game, N, training=100, generator=g, **options),
+        "published": lambda game, g: published(game, N, pairs=PAIRS, generator=g, **options),
+        "stars": lambda game, g: stars(game, N, pairs=PAIRS, generator=g, **options),
+        "sub-cubes": lambda game, g: sub_cubes(game, N, size=4, generator=g, **options),
+    }[name]
+
+
+SAMPLERS = {name: sampler(name, budget=budget) for name, budget in ENOUGH.items()}
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -105,11 +116,20 @@ def test_a_seed_decides_everything(name):
 
 @pytest.mark.parametrize("budget", [104, 500, 1111, 4000])
 def test_the_budget_is_kept_and_nearly_spent(budget):
-    found = layered(
-        Table(TABLE), N, orders=ORDERS, budget=budget, training=100, generator=torch.Generator().manual_seed(0)
-    )
+    found = sampler("layered", budget=budget)(Table(TABLE), torch.Generator().manual_seed(0))
 
     assert 0.9 * budget <= found.evaluations <= budget
+
+
+@pytest.mark.parametrize("name", ["published", "stars", "sub-cubes"])
+def test_rounds_are_played_while_the_budget_allows_one_more(name):
+    budget = 20_000
+    round_cost = {"published": 4 * 66 * 9, "stars": 79 * 9, "sub-cubes": 16 * 9}[name]
+
+    found = sampler(name, budget=budget)(Table(TABLE), torch.Generator().manual_seed(0))
+
+    # A star serves a quarter of the pairs or more, and takes as much less than its most.
+    assert budget * (0.2 if name == "stars" else 1) - round_cost <= found.evaluations <= budget
 
 
 def test_a_budget_for_everything_is_exact():
@@ -121,15 +141,19 @@ def test_a_budget_for_everything_is_exact():
     assert found.precision == 0
 
 
-def test_sampling_stops_at_the_wanted_precision():
-    options = {"orders": ORDERS, "budget": 20_000, "training": 300}
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_sampling_stops_at_the_wanted_precision(name):
+    loose, tight = (0.3, 0.15) if name == "layered" else (0.15, 0.1)
+    game = Table(TABLE)
 
-    loose = layered(Table(TABLE), N, precision=0.3, generator=torch.Generator().manual_seed(0), **options)
-    tight = layered(Table(TABLE), N, precision=0.1, generator=torch.Generator().manual_seed(0), **options)
+    first, second = (
+        sampler(name, budget=200_000, precision=precision)(game, torch.Generator().manual_seed(0))
+        for precision in (loose, tight)
+    )
 
-    assert loose.precision <= 0.3
-    assert tight.precision <= 0.1
-    assert loose.evaluations < tight.evaluations < 2**N
+    assert first.precision <= loose
+    assert second.precision <= tight
+    assert first.evaluations < second.evaluations < 200_000
 
 
 def test_the_surrogate_saves_most_of_the_error():
@@ -160,8 +184,12 @@ def test_orders_that_do_not_exist_are_refused(orders):
 
 
 def test_too_small_a_budget_is_refused_with_the_least():
-    with pytest.raises(ValueError, match="expected a budget of 104 or more"):
-        layered(Table(TABLE), N, orders=ORDERS, budget=103, generator=torch.Generator())
+    for name, least in LEAST.items():
+        game = Table(TABLE)
+        with pytest.raises(BudgetTooSmall, match=f"expected a budget of {least} or more"):
+            sampler(name, budget=least - 1)(game, torch.Generator())
+        assert game.evaluations == 0
+        assert sampler(name, budget=least)(game, torch.Generator()).evaluations <= least
 
 
 def test_a_network_is_sampled_like_a_table():

@@ -87,10 +87,32 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     assert 0.85 <= float(torch.stack(covered).double().mean()) <= 1
 
 
-def test_one_sample_has_no_interval():
-    true, _, _ = noisy(0, 2, samples=1)
+def test_of_one_sample_the_intervals_are_over_its_pairs():
+    covered = []
+    for seed in range(40):
+        true, _, _ = noisy(0, 2, samples=1, seed=seed, n=12)
+        found = strength(true, orders=ORDERS, generator=torch.Generator().manual_seed(seed))
+        covered.append((found.interval[0] <= relative(U_SHAPE)) & (relative(U_SHAPE) <= found.interval[1]))
 
-    found = strength(true, orders=ORDERS, generator=torch.Generator())
+    assert found.resampled == "pairs"
+    # 200 intervals of 95 % from 66 independent pairs each.
+    assert 0.85 <= float(torch.stack(covered).double().mean()) <= 1
+
+
+def test_pairs_that_were_not_estimated_are_left_out_of_the_resampling():
+    true, _, _ = noisy(0, 2, samples=1)
+    some = true.clone()
+    some[0, :, 0] = some[0, :, :, 0] = torch.nan
+
+    found = strength(some, orders=ORDERS, generator=torch.Generator().manual_seed(0))
+
+    assert found.interval.isfinite().all()
+    expected = strength(true[:, :, 1:, 1:], orders=ORDERS, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(found.interval, expected.interval)
+
+
+def test_one_pair_of_one_sample_has_no_interval():
+    found = strength(noisy(0, 2, samples=1, n=2)[0], orders=ORDERS, generator=torch.Generator())
 
     assert found.interval.isnan().all()
 
