@@ -210,7 +210,7 @@ def sparsity(design: Design, parameters: Parameters, lasso: Lasso) -> Tensor:
     units, inputs = design.hidden[0], design.inputs
     groups = first.view(-1, units, inputs)  # a column an input, a row a unit
     axis = 1 if lasso.endswith("inputs") else 2
-    lengths = torch.linalg.vector_norm(groups, dim=axis)  # whose slope at zero is zero, not undefined
+    lengths: Tensor = torch.linalg.vector_norm(groups, dim=axis)  # whose slope at zero is zero, not undefined
     return norm + math.sqrt(groups.shape[axis]) * lengths.sum(1)
 
 
