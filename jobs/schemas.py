@@ -513,6 +513,9 @@ class Provenance(Frozen):
     model_id: str
     model_sha256: str
     input_sha256: str | None
+    checkpoint_ids: tuple[str, ...] = ()
+    checkpoint_sha256s: tuple[str, ...] = ()
+    sample_sha256s: tuple[str, ...] = ()
     code_version: str
     versions: dict[str, str]
     device: str

@@ -15,7 +15,7 @@ from threading import Event
 import structlog
 
 from jobs.errors import DeadlineExceeded, OutOfMemory, StoreUnavailable
-from jobs.schemas import Job, Model, Progress
+from jobs.schemas import Progress
 from jobs.settings import Settings
 from jobs.store import JobStore
 from worker.handle import Runner, RunnerDied
@@ -57,8 +57,7 @@ class Attempt:
 
     def __init__(
         self,
-        job: Job,
-        model: Model,
+        order: Compute,
         runner: Runner,
         *,
         store: JobStore,
@@ -66,8 +65,8 @@ class Attempt:
         stopping: Event,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._job = job
-        self._model = model
+        self._order = order
+        self._job = order.job
         self._runner = runner
         self._store = store
         self._settings = settings
@@ -81,7 +80,7 @@ class Attempt:
     def run(self) -> Ending:
         """Compute; return how it ended. Afterwards the runner is idle, or dead."""
         try:
-            self._runner.send(Compute(job=self._job, model=self._model))
+            self._runner.send(self._order)
             while True:
                 if (ending := self._listen() or self._look()) is not None:
                     return ending

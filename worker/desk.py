@@ -19,7 +19,7 @@ from jobs.settings import Settings
 from jobs.store import JobStore
 from worker.attempt import Attempt, Ending
 from worker.handle import Runner
-from worker.messages import Failed
+from worker.messages import Compute, Failed
 from worker.record import Recorder
 from worker.runner import open_execution
 from worker.slots import Slots
@@ -77,10 +77,16 @@ class Desk:
 
     def _attempt(self, job: Job, runner: Runner) -> Ending:
         try:
-            model = self.store.model(job.model_id, job.tenant)
+            order = self._order(job)
         except NotFound as error:
             return Failed(problem=error.problem())
-        return Attempt(job, model, runner, store=self.store, settings=self.settings, stopping=self.stopping).run()
+        return Attempt(order, runner, store=self.store, settings=self.settings, stopping=self.stopping).run()
+
+    def _order(self, job: Job) -> Compute:
+        """Say what the runner is to do; every model is read as one of the job's tenant."""
+        assert job.model_id is not None  # noqa: S101  # explanations and inspections of models name one
+        model, *checkpoints = (self.store.model(one, job.tenant) for one in (job.model_id, *job.checkpoint_ids))
+        return Compute(job=job, model=model, checkpoints=tuple(checkpoints))
 
     def _claim(self, job_id: str) -> Job | None:
         return self.store.claim(

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ from jobs.schemas import ArtifactReference, Explanation, Job, JobKind, Model, Pr
 from jobs.settings import Settings
 from jobs.version import CODE_VERSION
 from worker import devices, render
-from worker.messages import Finished, Inspected, Outcome
-from worker.methods._registry import Method, Report, Subject, methods
+from worker.messages import Compute, Finished, Inspected, Outcome
+from worker.methods._registry import Checkpoint, Method, Report, Subject, methods
 from worker.model_cache import ModelCache
 from worker.models import inspect_upload, load
 from worker.subjects import load_subject
@@ -71,7 +70,7 @@ class Execution:
         # Each file is synced to disk; at once, they wait for the disk together and not one after the other.
         self._writers = ThreadPoolExecutor(MOST_FILES, thread_name_prefix="write")
 
-    def __call__(self, job: Job, model: Model, report: Report) -> Outcome:
+    def __call__(self, order: Compute, report: Report) -> Outcome:
         """Compute one job and store its files.
 
         Raises:
@@ -79,7 +78,7 @@ class Execution:
             JobCanceled: Out of `report`.
         """
         with devices.memory_errors_translated():
-            return self._inspect(model) if job.kind is JobKind.INSPECTION else self._explain(job, model, report)
+            return self._inspect(order.model) if order.job.kind is JobKind.INSPECTION else self._explain(order, report)
 
     def _inspect(self, model: Model) -> Inspected:
         watch = Stopwatch()
@@ -94,19 +93,19 @@ class Execution:
             device=devices.describe(self._device),
         )
 
-    def _explain(self, job: Job, model: Model, report: Report) -> Finished:
+    def _explain(self, order: Compute, report: Report) -> Finished:
         watch = Stopwatch()
-        method = self._method(job)
+        job, method = order.job, self._method(order.job)
         report("load", 0, 0)
         with watch.stage("load"):
-            module = self._models.get(model, self._load)
+            module = self._models.get(order.model, self._load)
         with watch.stage("prepare"):
-            subject = self._subject(job, model, module, report)
+            subject = self._subject(order, module, report)
         with watch.stage("compute"):
             explanation = method.explain(subject, method.params.model_validate(job.params))
         report("render", 0, 0)
         with watch.stage("render"):
-            provenance = self._provenance(job, model, subject)
+            provenance = self._provenance(order, subject)
             files = _files(explanation, provenance, subject, watch.seconds)
         with watch.stage("store"):
             artifacts = tuple(self._writers.map(self._put, files.keys(), files.values()))
@@ -125,26 +124,37 @@ class Execution:
         with self._file(model.weights_sha256 or model.sha256) as weights:
             return load(model.manifest, weights, device=self._device)
 
-    def _subject(self, job: Job, model: Model, module: nn.Module, report: Report) -> Subject:
+    def _subject(self, order: Compute, module: nn.Module, report: Report) -> Subject:
+        job = order.job
         if job.input is None:
             raise InternalError(f"The explanation job {job.id} has no input.")
-        subject = load_subject(
+        return load_subject(
             job,
-            model,
+            order.model,
             module,
-            self._artifacts.get(job.input.sha256),
+            [self._artifacts.get(one.sha256) for one in (job.input, *job.samples)],
             settings=self._settings,
             device=self._device,
             report=report,
+            tables=self._tables_of(job.tenant, order.model),
+            checkpoints=[self._checkpoint(job.tenant, earlier) for earlier in order.checkpoints],
         )
-        return replace(subject, tables=self._tables_of(job.tenant, model))
+
+    def _checkpoint(self, tenant: str, model: Model) -> Checkpoint:
+        return Checkpoint(
+            id=model.id,
+            name=model.manifest.name,
+            load=lambda: self._models.get(model, self._load),
+            tables=self._tables_of(tenant, model),
+        )
 
     def _tables_of(self, tenant: str, model: Model) -> ScopedTables:
         """Return the tables that were evaluated for this tenant on this very network, by this code on such a device."""
         weights, manifest = model.weights_sha256 or model.sha256, model.manifest.model_dump_json()
         return self._tables.of(tenant, weights, manifest, json.dumps(self._versions), self._device.type)
 
-    def _provenance(self, job: Job, model: Model, subject: Subject) -> Provenance:
+    def _provenance(self, order: Compute, subject: Subject) -> Provenance:
+        job, model = order.job, order.model
         preset = job.params.get("preset")
         return Provenance(
             method=job.method or "",
@@ -154,6 +164,9 @@ class Execution:
             model_id=model.id,
             model_sha256=model.sha256,
             input_sha256=job.input.sha256 if job.input is not None else None,
+            checkpoint_ids=job.checkpoint_ids,
+            checkpoint_sha256s=tuple(earlier.sha256 for earlier in order.checkpoints),
+            sample_sha256s=tuple(sample.sha256 for sample in job.samples),
             code_version=CODE_VERSION,
             versions=self._versions,
             device=devices.describe(self._device),

@@ -15,11 +15,16 @@ from jobs.schemas import ArtifactReference, Cost, Frozen, Inspection, Job, Model
 
 
 class Compute(Frozen):
-    """Parent to runner: compute this job."""
+    """Parent to runner: compute this job.
+
+    Attributes:
+        checkpoints: The models that `job.checkpoint_ids` names, in that order.
+    """
 
     type: Literal["compute"] = "compute"
     job: Job
     model: Model
+    checkpoints: tuple[Model, ...] = ()
 
 
 class Cancel(Frozen):

@@ -19,7 +19,7 @@ import structlog
 
 from jobs.errors import InternalError, InterplayError, OutOfMemory
 from jobs.logs import configure_logs
-from jobs.schemas import Job, Model, Progress
+from jobs.schemas import Progress
 from jobs.settings import Settings
 from worker.messages import (
     Cancel,
@@ -39,7 +39,7 @@ from worker.progress import JobCanceled, Meter
 log = structlog.get_logger()
 
 Report = Callable[[str, int, int], None]
-Execute = Callable[[Job, Model, Report], Outcome]
+Execute = Callable[[Compute, Report], Outcome]
 OpenExecution = Callable[[Settings], Execute]
 """Makes what a runner executes; called inside the runner, once its environment is set and torch may be imported."""
 
@@ -121,7 +121,7 @@ def answer(order: Compute, execute: Execute, line: Line) -> Outcome:
     meter = Meter(partial(_send_progress, line), partial(line.canceled, job.id))
     with structlog.contextvars.bound_contextvars(job=job.id, tenant=job.tenant):
         try:
-            return execute(job, order.model, meter)
+            return execute(order, meter)
         except JobCanceled:
             return Canceled()
         except InterplayError as error:

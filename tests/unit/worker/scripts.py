@@ -37,7 +37,7 @@ MODEL = Model(
 
 def open_scripts(settings: Settings) -> Execute:
     """What the tested runners execute: the job's method names one of the functions below."""
-    return lambda job, model, report: SCRIPTS[job.method or ""](report)
+    return lambda order, report: SCRIPTS[order.job.method or ""](report)
 
 
 def finish(report: Report) -> Finished:

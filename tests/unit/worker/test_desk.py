@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from jobs.artifacts import ArtifactStore
-from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.errors import NotFound, QueueUnavailable, StoreUnavailable
 from jobs.schemas import Job, Status
 from jobs.settings import Settings
 from jobs.store import JobStore
@@ -302,3 +302,23 @@ def test_a_worn_out_runner_is_replaced(tmp_path: Path) -> None:
 
     assert second.status is Status.SUCCEEDED
     assert first.timings["pid"] != second.timings["pid"]
+
+
+def test_every_checkpoint_is_sent_to_the_runner_in_order(workplace: Workplace) -> None:
+    ids = ("model_9", "model_8")
+    for model_id in ids:
+        workplace.store.add_model(scripts.MODEL.model_copy(update={"id": model_id, "sha256": model_id}))
+    job = workplace.add("finish", checkpoint_ids=ids)
+
+    order = workplace.desk._order(job)
+
+    assert (order.model.id, tuple(model.id for model in order.checkpoints)) == ("model_1", ids)
+
+
+def test_a_checkpoint_of_another_tenant_reaches_no_runner(workplace: Workplace) -> None:
+    """The store adds no such job; even so, the worker asks for every model as the job's tenant."""
+    theirs = scripts.MODEL.model_copy(update={"id": "model_9", "sha256": "9", "tenant": "other"})
+    workplace.store.add_model(theirs)
+
+    with pytest.raises(NotFound):
+        workplace.desk._order(scripts.job("finish", checkpoint_ids=("model_9",)))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +23,9 @@ from jobs.schemas import Explanation, InputReference, Job, JobKind, Manifest, Mo
 from jobs.settings import Settings
 from tests.unit.worker import scripts
 from worker.execution import Execution
-from worker.messages import Finished, Inspected
+from worker.messages import Compute, Finished, Inspected
 from worker.methods._registry import Params, Subject
+from worker.model_cache import ModelCache
 from worker.progress import JobCanceled
 
 MANIFEST = Manifest.model_validate(
@@ -56,17 +60,40 @@ class Bench:
         self.model: Model = self.uploaded.model_copy(update=ready)
 
     def inspect(self, model: Model) -> Inspected:
-        outcome = self.execution(scripts.job("", kind=JobKind.INSPECTION), model, lambda *_: None)
+        outcome = self.execution(Compute(job=scripts.job("", kind=JobKind.INSPECTION), model=model), lambda *_: None)
         assert isinstance(outcome, Inspected)
         return outcome
 
-    def job(self, method: str = "integrated-gradients", **changes: object) -> Job:
-        data = json.dumps([0.5, -1.0, 2.0, 0.0]).encode()
-        reference = InputReference(kind="features", sha256=self.artifacts.put(data), size_bytes=len(data))
-        return scripts.job(method, **{"input": reference, **changes})
+    def another(self, seed: int) -> tuple[Model, nn.Module]:
+        """A model of other weights, inspected, and its network."""
+        torch.manual_seed(seed)
+        module = nn.Sequential(nn.Linear(4, 8), nn.Softplus(), nn.Linear(8, 3))
+        sha256 = self.artifacts.put(save(module.state_dict()))
+        changes = {"id": f"model_other_{seed}", "sha256": sha256, "weights_sha256": sha256}
+        return self.model.model_copy(update=changes), module
 
-    def explain(self, job: Job) -> Finished:
-        outcome = self.execution(job, self.model, lambda *_: None)
+    def count_loads(self, loads: list[str]) -> None:
+        load = self.execution._load
+
+        def counted(model: Model) -> nn.Module:
+            loads.append(model.sha256)
+            return load(model)
+
+        self.execution._load = counted  # type: ignore[method-assign]
+
+    def features(self, row: list[float]) -> InputReference:
+        data = json.dumps(row).encode()
+        return InputReference(kind="features", sha256=self.artifacts.put(data), size_bytes=len(data))
+
+    def job(self, method: str = "integrated-gradients", **changes: object) -> Job:
+        return scripts.job(method, **{"input": self.features([0.5, -1.0, 2.0, 0.0]), **changes})
+
+    def result(self, finished: Finished) -> dict[str, Any]:
+        reference = next(artifact for artifact in finished.artifacts if artifact.name == "result.json")
+        return dict(json.loads(self.artifacts.get(reference.sha256)))
+
+    def explain(self, job: Job, *checkpoints: Model) -> Finished:
+        outcome = self.execution(Compute(job=job, model=self.model, checkpoints=checkpoints), lambda *_: None)
         assert isinstance(outcome, Finished)
         return outcome
 
@@ -128,7 +155,7 @@ def test_a_canceled_job_unwinds(bench: Bench) -> None:
         raise JobCanceled
 
     with pytest.raises(JobCanceled):
-        bench.execution(bench.job(), bench.model, report)
+        bench.execution(Compute(job=bench.job(), model=bench.model), report)
 
 
 def test_a_method_that_this_worker_does_not_have_is_named(bench: Bench) -> None:
@@ -150,7 +177,7 @@ def test_a_full_disk_is_an_error_that_may_pass(bench: Bench, monkeypatch: pytest
     monkeypatch.setattr(ArtifactStore, "put", full)
 
     with pytest.raises(ArtifactsUnavailable):
-        bench.execution(scripts.job("", kind=JobKind.INSPECTION), bench.uploaded, lambda *_: None)
+        bench.inspect(bench.uploaded)
 
 
 def test_numbers_that_are_not_finite_are_an_error_and_not_a_result(bench: Bench) -> None:
@@ -207,3 +234,72 @@ def test_a_document_of_another_name_is_a_defect(bench: Bench, name: str) -> None
 def test_a_document_that_is_not_finite_fails_the_job(bench: Bench) -> None:
     with pytest.raises(NumericalError):
         documented(bench, {"moebius": {"data": {"0": float("nan")}}})
+
+
+# ---------------------------------------------------------------- several inputs and checkpoints
+
+
+def watched(bench: Bench, explain: Callable[[Subject], object]) -> None:
+    """Let the bench's one method call `explain` before it answers."""
+    method = bench.execution._methods["integrated-gradients"]
+
+    def watching(subject: Subject, params: Params) -> Explanation:
+        explain(subject)
+        return method.explain(subject, params)
+
+    bench.execution._methods = {"integrated-gradients": replace(method, explain=watching)}
+
+
+def test_a_method_is_given_the_further_inputs_and_says_which(bench: Bench) -> None:
+    seen: list[list[float]] = []
+    watched(bench, lambda subject: seen.extend(sample.input.tolist() for sample in subject.samples))
+    samples = tuple(bench.features(row) for row in ([1.0, 0, 0, 0], [0, 1.0, 0, 0]))
+
+    finished = bench.explain(bench.job(samples=samples))
+
+    assert seen == [[1, 0, 0, 0], [0, 1, 0, 0]]
+    assert bench.result(finished)["provenance"]["sample_sha256s"] == [sample.sha256 for sample in samples]
+
+
+def test_checkpoints_are_loaded_when_their_turn_comes_and_are_the_uploaded_networks(bench: Bench) -> None:
+    earlier = [bench.another(seed) for seed in (1, 2)]
+    loads: list[str] = []
+    bench.count_loads(loads)
+    found: dict[str, torch.Tensor] = {}
+
+    def look(subject: Subject) -> None:
+        assert loads == [bench.model.sha256]
+        assert (subject.model_id, subject.model_name) == (bench.model.id, "model")
+        for checkpoint in subject.checkpoints:
+            found[checkpoint.id] = checkpoint.load()(torch.ones(1, 4))
+            assert len(loads) == 1 + len(found)
+        subject.checkpoints[0].load()
+
+    watched(bench, look)
+    job = bench.job(checkpoint_ids=tuple(model.id for model, _ in earlier))
+    finished = bench.explain(job, *(model for model, _ in earlier))
+
+    for model, module in earlier:
+        torch.testing.assert_close(found[model.id], module(torch.ones(1, 4)))
+    assert len(loads) == 3, "the cache keeps what fits"
+    provenance = bench.result(finished)["provenance"]
+    assert provenance["checkpoint_ids"] == [model.id for model, _ in earlier]
+    assert provenance["checkpoint_sha256s"] == [model.sha256 for model, _ in earlier]
+
+
+def test_networks_of_a_sequence_do_not_pile_up_in_memory(bench: Bench) -> None:
+    earlier = [bench.another(seed)[0] for seed in range(5)]
+    bench.execution._models = ModelCache(0)
+    alive: list[int] = []
+    references: list[weakref.ref[nn.Module]] = []
+
+    def look(subject: Subject) -> None:
+        for checkpoint in subject.checkpoints:
+            references.append(weakref.ref(checkpoint.load()))
+            gc.collect()
+            alive.append(sum(reference() is not None for reference in references))
+
+    watched(bench, look)
+    bench.explain(bench.job(), *earlier)
+
+    assert alive == [0] * 5

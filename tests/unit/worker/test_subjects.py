@@ -9,6 +9,7 @@ from torch import nn
 from jobs.errors import InputTooLarge, InvalidInput, InvalidParameters
 from jobs.schemas import Inspection, Job, JobKind, Manifest, Model, ModelStatus, Status, Target
 from jobs.settings import Settings
+from worker.methods._registry import NoTables
 from worker.subjects import load_subject
 
 CPU = torch.device("cpu")
@@ -47,14 +48,15 @@ def features_model(names=("age", "income", "rooms")):
     )
 
 
-def load(model, data, *, settings=None, **job):
+def load(model, *inputs, settings=None, **job):
     row = Job(
         id="job_1", tenant="t", kind=JobKind.EXPLANATION, status=Status.RUNNING, model_id=model.id,
         created_at=0, deadline_at=1, **job,
     )  # fmt: skip
     return load_subject(
-        row, model, IDENTITY, data, settings=settings or Settings(), device=CPU, report=lambda stage, done, total: None
-    )
+        row, model, IDENTITY, inputs, settings=settings or Settings(), device=CPU,
+        report=lambda stage, done, total: None, tables=NoTables(),
+    )  # fmt: skip
 
 
 def png(colour=(255, 128, 0), size=(16, 8)):
@@ -145,3 +147,28 @@ def test_the_chunk_fits_the_memory_budget(mib, chunk):
 def test_what_the_operator_provides_is_handed_on():
     assert load(image_model(), png(), settings=Settings(sam_model="sam")).resources == {"sam_model": "sam"}
     assert load(image_model(), png(), settings=Settings(sam_model=None)).resources == {}
+
+
+def test_further_inputs_are_subjects_like_the_first():
+    first = load(features_model(), b"[1, 2, 3]", b"[4, 5, 6]", b"[7, 8, 9]", seed=5, target=Target(index=3))
+
+    assert first.input.tolist() == [1, 2, 3]
+    assert [sample.input.tolist() for sample in first.samples] == [[4, 5, 6], [7, 8, 9]]
+    for sample in first.samples:
+        assert sample.samples == ()
+        assert (sample.model, sample.seed, sample.target, sample.names) == (IDENTITY, 5, Target(index=3), first.names)
+
+
+def test_a_sample_of_another_kind_is_refused():
+    with pytest.raises(InvalidInput):
+        load(features_model(), b"[1, 2, 3]", png())
+
+
+def test_samples_that_take_too_much_memory_together_are_refused_before_they_are_read():
+    large = model({"architecture": "mobilenet_v2", "input": {"shape": [3, 2048, 2048]}})
+    settings = Settings(memory_budget_mib=200)
+
+    with pytest.raises(InputTooLarge, match="at most 2 inputs") as refused:
+        load(large, b"", b"", b"", settings=settings)
+
+    assert refused.value.errors[0].pointer == "/samples"
