@@ -9,8 +9,7 @@ import numpy as np
 from PIL import ImageDraw
 
 from jobs.schemas import Explanation, Interaction
-from worker.render.arrays import Picture
-from worker.render.colours import HAIRLINE, INK, MUTED, Colour, diverging
+from worker.render.colours import HAIRLINE, INK, MUTED, of_sign
 from worker.render.png import encode
 from worker.render.sheet import TEXT_SIZE, Block, blank, heading, lines, sheet
 from worker.render.text import count, fit, width, with_error, write
@@ -97,9 +96,7 @@ def _write_row(block: Block, top: int, bar: Bar) -> None:
 
 
 def _draw_bar(draw: ImageDraw.ImageDraw, top: int, bar: Bar, zero: int, end: int) -> None:
-    draw.rectangle(
-        (min(zero, end), top, max(zero, end), top + 14), fill=_colour(bar.value, diverging()), outline=HAIRLINE
-    )
+    draw.rectangle((min(zero, end), top, max(zero, end), top + 14), fill=of_sign(bar.value), outline=HAIRLINE)
 
 
 def _draw_error(draw: ImageDraw.ImageDraw, middle: int, bar: Bar, low: float, high: float) -> None:
@@ -108,8 +105,3 @@ def _draw_error(draw: ImageDraw.ImageDraw, middle: int, bar: Bar, low: float, hi
         draw.line((start, middle, end, middle), fill=INK)
         for place in (start, end):
             draw.line((place, middle - 3, place, middle + 3), fill=INK)
-
-
-def _colour(value: float, colours: Picture) -> Colour:
-    red, green, blue = colours[40 if value < 0 else -40].tolist()
-    return red, green, blue

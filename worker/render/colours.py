@@ -78,6 +78,13 @@ def of_set(rank: int) -> Colour:
     return PALETTE[rank % len(PALETTE)]
 
 
+def of_sign(value: float, *, pale: bool = False) -> Colour:
+    """Blue for what lowers the output, brown for what raises it: two colours of the diverging map, or pale ones."""
+    distance = 100 if pale else 40
+    red, green, blue = diverging()[distance if value < 0 else -distance].tolist()
+    return red, green, blue
+
+
 def ink_on(colour: Colour) -> Colour:
     """Black or white, whichever reads better on `colour` (relative luminance of WCAG 2, contrast equal at 0.179)."""
     linear = (np.array(colour) / 255) ** 2.2

@@ -5,8 +5,12 @@ from __future__ import annotations
 from jobs.schemas import Explanation
 from worker.render.arrays import Floats
 from worker.render.bars import feature_bars, set_bars
+from worker.render.dynamics import dynamics
+from worker.render.interactions import interactions
 from worker.render.maps import overlay, saliency
+from worker.render.orders import orders
 from worker.render.sets import sets
+from worker.render.sparsity import sparsity
 
 
 def pictures(explanation: Explanation, pixels: Floats | None) -> dict[str, bytes]:
@@ -14,13 +18,15 @@ def pictures(explanation: Explanation, pixels: Floats | None) -> dict[str, bytes
 
     Args:
         explanation: Of an image: `arrays["attribution"]` and players of shape `(channels, height, width)`; of
-            features: both of shape `(features,)`.
+            features: both of shape `(features,)`. Of players that are cells or regions of a picture:
+            `arrays["player_labels"]`.
         pixels: `(height, width, 3)` in [0, 1], the picture as the model saw it; None for features.
 
     Raises:
-        ValueError: An attribution is not finite.
+        ValueError: A number to be drawn is not finite.
     """
-    return _of_features(explanation) if len(explanation.players.shape) == 1 else _of_image(explanation, pixels)
+    of_input = _of_features(explanation) if len(explanation.players.shape) == 1 else _of_image(explanation, pixels)
+    return {**of_input, **_of_logic(explanation, pixels), **_of_orders(explanation)}
 
 
 def _of_image(explanation: Explanation, pixels: Floats | None) -> dict[str, bytes]:
@@ -29,7 +35,7 @@ def _of_image(explanation: Explanation, pixels: Floats | None) -> dict[str, byte
         drawn["saliency.png"] = saliency(explanation)
         if pixels is not None:
             drawn["overlay.png"] = overlay(explanation, pixels)
-    if explanation.interactions and explanation.players.kind == "pixel-channel":
+    if _holds_sets(explanation) and explanation.players.kind == "pixel-channel":
         drawn["sets.png"] = sets(explanation, pixels)
     return drawn
 
@@ -38,6 +44,28 @@ def _of_features(explanation: Explanation) -> dict[str, bytes]:
     drawn = {}
     if "attribution" in explanation.arrays:
         drawn["saliency.png"] = feature_bars(explanation)
-    if explanation.interactions:
+    if _holds_sets(explanation):
         drawn["sets.png"] = set_bars(explanation)
     return drawn
+
+
+def _of_logic(explanation: Explanation, pixels: Floats | None) -> dict[str, bytes]:
+    nothing_found = not explanation.interactions and explanation.orders is not None
+    if nothing_found or any(interaction.kind != "set" for interaction in explanation.interactions):
+        return {"interactions.png": interactions(explanation, pixels)}
+    return {}
+
+
+def _of_orders(explanation: Explanation) -> dict[str, bytes]:
+    drawn = {}
+    if explanation.orders is not None:
+        drawn["orders.png"] = orders(explanation, explanation.orders)
+    if "strengths" in explanation.arrays:
+        drawn["sparsity.png"] = sparsity(explanation)
+    if explanation.sequence:
+        drawn["dynamics.png"] = dynamics(explanation, explanation.sequence)
+    return drawn
+
+
+def _holds_sets(explanation: Explanation) -> bool:
+    return any(interaction.kind == "set" for interaction in explanation.interactions)
