@@ -33,7 +33,8 @@ class Gateway:
     """The parts of a running gateway.
 
     Attributes:
-        scoring: Held while a set is read and scored, which takes memory and a core; others wait.
+        scoring: Held while a finished job's arrays are read and computed with, which takes memory and a core; others
+            wait.
     """
 
     settings: Settings

@@ -228,6 +228,8 @@ def _job_links(job: Job) -> dict[str, str]:
         links |= {"result": f"{here}/result", "artifacts": f"{here}/artifacts"}
     if any(artifact.name == "path_gradients.npy" for artifact in job.artifacts):
         links["sets"] = f"{here}/sets"
+    if any(artifact.name == "atoms.npy" for artifact in job.artifacts):
+        links["states"] = f"{here}/states"
     if not job.status.finished:
         links["cancel"] = f"{here}:cancel"
     elif job.status is not Status.SUCCEEDED and job.kind is JobKind.EXPLANATION:

@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from app.documents import ProblemDocument, UnfinishedDocument
 from app.errors import MEDIA_TYPE
 from app.sets import SetRequest
+from app.states import StatesRequest
 from jobs import catalog
 from jobs.schemas import MAX_SAMPLES, ExplanationRequest, Manifest
 from jobs.version import CODE_VERSION
@@ -69,6 +70,19 @@ _EXPLANATION_EXAMPLES: Final = {
             "tags": ["dogs"],
         }
     },
+    "tokens": {
+        "value": {
+            "method": "and-or",
+            "model": "model_0123456789abcdef0123456789abcdef",
+            "input": {
+                "tokens": {
+                    "ids": [101, 2025, 1037, 2204, 8, 102],
+                    "texts": ["[CLS]", "not", "a", "good", "##ish", "[SEP]"],
+                    "words": [None, 0, 1, 2, 2, None],
+                }
+            },
+        }
+    },
 }
 
 UPLOAD_BODY: Final[Schema] = {
@@ -106,10 +120,11 @@ EXPLANATION_BODY: Final[Schema] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": ["request", "image"],
+                    "required": ["request"],
                     "properties": {
                         "request": {"$ref": REFERENCES + "ExplanationRequest"},
                         "image": {"type": "string", "contentMediaType": "image/*", "description": "PNG, JPEG or WebP"},
+                        "tokens": {"$ref": REFERENCES + "Tokens"},
                         "sample": {
                             "type": "array",
                             "items": {"type": "string", "contentMediaType": "image/*"},
@@ -117,8 +132,12 @@ EXPLANATION_BODY: Final[Schema] = {
                             "description": "Further pictures, for methods whose `series` is true; one part each",
                         },
                     },
+                    "oneOf": [{"required": ["image"]}, {"required": ["tokens"]}],
                 },
-                "encoding": {"request": {"contentType": "application/json"}},
+                "encoding": {
+                    "request": {"contentType": "application/json"},
+                    "tokens": {"contentType": "application/json"},
+                },
             },
         },
     }
@@ -131,6 +150,21 @@ SET_BODY: Final[Schema] = {
             "application/json": {
                 "schema": {"$ref": REFERENCES + "SetRequest"},
                 "examples": {"box": {"value": {"box": [40, 40, 80, 90]}}, "members": {"value": {"members": [0, 1, 2]}}},
+            }
+        },
+    }
+}
+
+STATES_BODY: Final[Schema] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": REFERENCES + "StatesRequest"},
+                "examples": {
+                    "present": {"value": {"present": [[], [0, 2], ["age", "income"]], "top": 5}},
+                    "absent": {"value": {"absent": [[3]]}},
+                },
             }
         },
     }
@@ -177,7 +211,7 @@ def _description(app: FastAPI) -> Schema:
 
 def _own_schemas() -> Schema:
     """Return the schemas of the bodies, which routes read themselves, and of problems."""
-    requests = [(model, "validation") for model in (ExplanationRequest, Manifest, SetRequest)]
+    requests = [(model, "validation") for model in (ExplanationRequest, Manifest, SetRequest, StatesRequest)]
     answers = [(model, "serialization") for model in (ProblemDocument, UnfinishedDocument)]
     _, schemas = models_json_schema([*requests, *answers], ref_template=REFERENCES + "{model}")  # type: ignore[list-item]
     definitions: Schema = schemas["$defs"]

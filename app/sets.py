@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import json
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +11,12 @@ from pydantic import Field, model_validator
 from app.deps import Gateway
 from app.documents import SetScoreDocument
 from app.errors import invalid_at
-from jobs.errors import Conflict, NotFound
-from jobs.schemas import Frozen, Job, Status
+from app.kept import kept_array, kept_result
+from jobs.schemas import Frozen, Job
 from jobs.set_scores import Formula, members_of_box, members_of_mask, score
 
 NEEDED = ("path_gradients.npy", "difference.npy")
+OTHERWISE = "this job kept no path gradients; only a finished h-sets job can score sets"
 
 # A whole picture of 3 x 224 x 224 at 31 points and 1000 subsets takes 2 s; nothing much larger may hold up a gateway.
 MAX_GRADIENTS = 8_000_000
@@ -57,8 +56,8 @@ def scored(here: Gateway, job: Job, request: SetRequest) -> SetScoreDocument:
         InvalidParameters: The set does not lie within the input, or scoring it would take too long.
         NotFound: The job's files are being deleted.
     """
-    gradients, difference = (_array(here, job, name) for name in NEEDED)
-    result = json.loads(here.artifacts.get(_digest(job, "result.json")))
+    gradients, difference = (kept_array(here, job, name, otherwise=OTHERWISE) for name in NEEDED)
+    result = kept_result(here, job)
     try:
         members = _members(request, tuple(result["players"]["shape"]))
         _check_work(len(members), len(gradients), int(cast(int, job.params["subsets"])))
@@ -111,22 +110,3 @@ def _check_work(members: int, points: int, subsets: int) -> None:
 
 def _given(request: SetRequest) -> str:
     return next(name for name in ("members", "mask", "box") if getattr(request, name) is not None)
-
-
-def _array(here: Gateway, job: Job, name: str) -> NDArray[Any]:
-    """Return an array that the job kept, mapped into memory where its bytes are a file."""
-    sha256 = _digest(job, name)
-    path = here.artifacts.local_path(sha256)
-    if path is not None:
-        try:
-            return cast(NDArray[Any], np.load(path, mmap_mode="r", allow_pickle=False))
-        except FileNotFoundError as error:
-            raise NotFound(f"the file {name} was deleted just now") from error
-    return cast(NDArray[Any], np.load(io.BytesIO(here.artifacts.get(sha256)), allow_pickle=False))
-
-
-def _digest(job: Job, name: str) -> str:
-    for artifact in job.artifacts:
-        if artifact.name == name and job.status is Status.SUCCEEDED:
-            return artifact.sha256
-    raise Conflict("this job kept no path gradients; only a finished h-sets job can score sets")

@@ -97,7 +97,7 @@ def test_clients_can_rely_on_the_operation_ids(service):
     assert {operation["operationId"] for _, _, operation in operations(service.document)} == {
         "uploadModel", "listModels", "readModel", "deleteModel", "listMethods", "readMethod", "createExplanation",
         "estimateExplanation", "listJobs", "readJob", "deleteJob", "readResult", "listArtifacts", "readArtifact",
-        "cancelJob", "retryJob", "scoreSet", "live", "ready", "liveV2", "readyV2",
+        "cancelJob", "retryJob", "scoreSet", "predictStates", "live", "ready", "liveV2", "readyV2",
     }  # fmt: skip
 
 
@@ -155,6 +155,8 @@ def test_the_life_of_a_job_is_as_described(service, model_id):
     send("GET", "/v1/jobs/{job_id}/result", f"/v1/jobs/{job}/result")
     send("GET", "/v1/jobs/{job_id}/artifacts", f"/v1/jobs/{job}/artifacts")
     send("POST", "/v1/jobs/{job_id}/sets", f"/v1/jobs/{other}/sets", json={"members": [0]})
+    send("POST", "/v1/jobs/{job_id}/states", f"/v1/jobs/{other}/states", json={"present": [[0]]})
+    send("POST", "/v1/jobs/{job_id}/states", f"/v1/jobs/{job}/states", json={"present": [[0, "x"]]})
     send("POST", "/v1/jobs/{job_id}:cancel", f"/v1/jobs/{other}:cancel")
     send("POST", "/v1/jobs/{job_id}:cancel", f"/v1/jobs/{job}:cancel")
     send("GET", "/v1/jobs/{job_id}/result", f"/v1/jobs/{other}/result")
