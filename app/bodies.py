@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from app.errors import invalid
-from jobs.errors import InvalidParameters
+from jobs.errors import FieldError, InvalidParameters
 
 MULTIPART: Final = "multipart/form-data"
 
@@ -32,11 +32,12 @@ async def json_bytes(request: Request) -> bytes:
     return await request.body()
 
 
-def parsed(model: type[Document], data: bytes | bytearray, *, strict: bool = True) -> Document:
+def parsed(model: type[Document], data: bytes | bytearray, *, strict: bool = True, at: str = "") -> Document:
     """Parse JSON into a model.
 
     Args:
         strict: Refuse "5" where a number belongs.
+        at: Pointer to the JSON, where it is only a part of the body.
 
     Raises:
         InvalidParameters: It is not JSON (NaN and Infinity are not), or does not fit; with JSON pointers.
@@ -44,11 +45,12 @@ def parsed(model: type[Document], data: bytes | bytearray, *, strict: bool = Tru
     try:
         value = pydantic_core.from_json(bytes(data), allow_inf_nan=False)
     except ValueError as error:
-        raise InvalidParameters(f"the body is not valid JSON: {error}") from error
+        detail = f"{at or 'the body'} is not valid JSON: {error}"
+        raise InvalidParameters(detail, errors=[FieldError(pointer=at, detail=detail)] if at else []) from error
     try:
         return model.model_validate_json(bytes(data), strict=strict)
     except ValidationError as error:
-        raise invalid(error, value) from error
+        raise invalid(error, value, at=at) from error
 
 
 def fingerprint(path: str, document: Any, *digests: str) -> str:

@@ -146,10 +146,14 @@ async def _on_defect(_: Request, __: Exception) -> Response:
     return answer(InternalError("the gateway met a defect; its log says more"))
 
 
-def invalid(error: ValidationError, data: Any) -> InvalidParameters:
-    """Return what pydantic found in `data` as one error of ours, with a JSON pointer for each of the first faults."""
+def invalid(error: ValidationError, data: Any, *, at: str = "") -> InvalidParameters:
+    """Return what pydantic found in `data` as one error of ours, with a JSON pointer for each of the first faults.
+
+    Args:
+        at: Pointer to `data`, where it is only a part of the body.
+    """
     found = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_FAULTS]
-    faults = [FieldError(pointer=_pointer(fault, data), detail=_detail(fault)) for fault in found]
+    faults = [FieldError(pointer=at + _pointer(fault, data), detail=_detail(fault)) for fault in found]
     return InvalidParameters(f"{faults[0].pointer or 'the body'}: {faults[0].detail}", errors=faults)
 
 

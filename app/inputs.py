@@ -6,17 +6,26 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from app.bodies import parsed
 from app.errors import invalid_at
+from app.token_inputs import token_bytes
 from app.uploads.pictures import check_picture
 from jobs.errors import FieldError, InputTooLarge, InvalidInput, RequestError
-from jobs.schemas import InlineInput, Manifest
+from jobs.schemas import InlineInput, InputKind, Manifest, Tokens
 from jobs.settings import Settings
 
 FLOAT32_MAX: Final = 3.4028235e38  # models compute in float32; what exceeds it would arrive as infinity
+
+KINDS: Final[tuple[InputKind, ...]] = ("image", "features", "tokens")
+_TAKEN: Final[Mapping[InputKind, str]] = {
+    "image": "a picture; send image, in base64 or as a multipart part",
+    "features": "features; send features, a list of numbers",
+    "tokens": "tokens; send tokens, in the JSON or as a multipart part",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,18 +35,30 @@ class Sent:
     Attributes:
         pointer: Where it belongs in the JSON, such as `/input`.
         inline: What stands there.
-        part: The picture that came as a part of its own.
+        part: The picture, or the tokens, that came as a part of its own.
+        part_kind: Which of the two.
         part_pointer: To that part.
     """
 
     pointer: str
     inline: InlineInput | None = None
     part: bytes | None = None
+    part_kind: InputKind = "image"
     part_pointer: str = "/image"
+
+    @property
+    def given(self) -> tuple[InputKind, str] | None:
+        """What kind of input came, and where; None where nothing came."""
+        if self.part is not None:
+            return self.part_kind, self.part_pointer
+        for kind in KINDS:
+            if getattr(self.inline, kind, None) is not None:
+                return kind, f"{self.pointer}/{kind}"
+        return None
 
 
 def inputs_bytes(sent: Sequence[Sent], manifest: Manifest, settings: Settings) -> list[bytes]:
-    """Return the inputs as a runner reads them: a picture's file, or features as a JSON list.
+    """Return the inputs as a runner reads them: a picture's file, features as a JSON list, tokens as a JSON object.
 
     Raises:
         InputTooLarge: Together they are larger than one input may be.
@@ -51,18 +72,31 @@ def inputs_bytes(sent: Sequence[Sent], manifest: Manifest, settings: Settings) -
 
 
 def _input_bytes(sent: Sent, manifest: Manifest, settings: Settings) -> bytes:
-    return _picture(sent, settings) if manifest.input.kind == "image" else _features(sent, manifest)
+    pointer = _checked_pointer(sent, manifest.input.kind)
+    match manifest.input.kind:
+        case "image":
+            return _picture(sent, pointer, settings)
+        case "features":
+            return _features(sent, pointer, manifest)
+        case "tokens":
+            return token_bytes(_tokens(sent, pointer), manifest.input, pointer=pointer)
 
 
-def _picture(sent: Sent, settings: Settings) -> bytes:
+def _checked_pointer(sent: Sent, wanted: InputKind) -> str:
+    """Return the pointer to the input that was sent, of the kind that the model takes."""
     if sent.inline is not None and sent.part is not None:
-        raise invalid_at(sent.pointer, "expected the picture once: as a multipart part or in the JSON")
-    if sent.inline is not None and sent.inline.image is None:
-        raise invalid_at(f"{sent.pointer}/features", "this model takes a picture; send image", InvalidInput)
-    pointer = f"{sent.pointer}/image" if sent.inline is not None else sent.part_pointer
-    data = sent.part if sent.inline is None else _decoded(sent.inline.image or "", pointer)
-    if data is None:
-        raise invalid_at(sent.pointer, "expected a picture: image in base64, or a multipart part")
+        raise invalid_at(sent.pointer, "expected the input once: as a multipart part or in the JSON")
+    if sent.given is None:
+        raise invalid_at(sent.pointer, f"expected input: this model takes {_TAKEN[wanted]}")
+    kind, pointer = sent.given
+    if kind != wanted:
+        raise invalid_at(pointer, f"this model takes {_TAKEN[wanted]}", InvalidInput)
+    return pointer
+
+
+def _picture(sent: Sent, pointer: str, settings: Settings) -> bytes:
+    inline = sent.inline
+    data = _decoded(inline.image or "", pointer) if inline is not None else sent.part or b""
     limit = settings.max_input_mib << 20
     if len(data) > limit:
         raise InputTooLarge(f"expected a picture of at most {limit} bytes, got {len(data)}")
@@ -71,6 +105,12 @@ def _picture(sent: Sent, settings: Settings) -> bytes:
     except RequestError as error:
         raise type(error)(error.detail, errors=[FieldError(pointer=pointer, detail=error.detail)]) from error
     return data
+
+
+def _tokens(sent: Sent, pointer: str) -> Tokens:
+    if sent.inline is not None and sent.inline.tokens is not None:
+        return sent.inline.tokens
+    return parsed(Tokens, sent.part or b"", at=pointer)
 
 
 def _decoded(text: str, pointer: str) -> bytes:
@@ -82,15 +122,11 @@ def _decoded(text: str, pointer: str) -> bytes:
         raise invalid_at(pointer, f"expected base64: {error}", InvalidInput) from error
 
 
-def _features(sent: Sent, manifest: Manifest) -> bytes:
-    pointer = f"{sent.pointer}/features"
-    if sent.part is not None or (sent.inline is not None and sent.inline.image is not None):
-        raise invalid_at(sent.pointer, "this model takes features, not a picture; send features", InvalidInput)
-    if sent.inline is None or sent.inline.features is None:
-        raise invalid_at(sent.pointer, "expected features")
-    values, expected = sent.inline.features, manifest.input.shape[0]
-    if len(values) != expected:
-        raise invalid_at(pointer, f"expected {expected} features, got {len(values)}", InvalidInput)
+def _features(sent: Sent, pointer: str, manifest: Manifest) -> bytes:
+    values = sent.inline.features if sent.inline is not None else None
+    expected = manifest.input.shape[0]
+    if values is None or len(values) != expected:
+        raise invalid_at(pointer, f"expected {expected} features, got {len(values or ())}", InvalidInput)
     for index, value in enumerate(values):
         if not (math.isfinite(value) and abs(value) <= FLOAT32_MAX):
             raise invalid_at(f"{pointer}/{index}", f"expected a number that float32 holds, got {value}", InvalidInput)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -14,7 +16,9 @@ from app.inputs import Sent, inputs_bytes
 from app.support import ready, require_support
 from jobs import catalog
 from jobs.catalog import MethodSpec
-from jobs.errors import UnsupportedModel
+from jobs.errors import InvalidParameters, UnsupportedModel
+from jobs.quantities import quantities
+from jobs.rules import broken, rules
 from jobs.schemas import (
     Capability,
     ExplanationRequest,
@@ -49,11 +53,21 @@ class Checked:
     checkpoints: tuple[Model, ...] = ()
     samples: tuple[bytes, ...] = ()
 
+    @property
+    def quantities(self) -> dict[str, Any]:
+        """What the method's arithmetic can name."""
+        return quantities(
+            self.params, kind=self.kind, shape=self.model.manifest.input.shape, outputs=self.inspection.outputs,
+            words=max((_words(data) for data in (self.data, *self.samples)), default=0) if self.kind == "tokens" else 0,
+            samples=1 + len(self.samples), checkpoints=1 + len(self.checkpoints),
+        )  # fmt: skip
+
 
 def check_explanation(
     request: ExplanationRequest,
-    picture: bytes | None,
+    part: bytes | None,
     *,
+    part_kind: InputKind = "image",
     samples: Sequence[bytes] = (),
     find_model: Callable[[str], Model],
     settings: Settings,
@@ -61,7 +75,7 @@ def check_explanation(
     """Check a request for an explanation.
 
     Args:
-        picture: The multipart request's `image`.
+        part: The multipart request's `image` or `tokens`.
         samples: Its parts `sample`.
         find_model: Returns the caller's model of an id, or raises `NotFound`.
 
@@ -81,11 +95,13 @@ def check_explanation(
     _check_target(request.target, inspection.outputs)
     _check_target_is_used(request.target, spec, params)
     checkpoints = tuple(checked_checkpoints(request, spec, model, find_model))
-    data, *further = inputs_bytes(_sent(request, picture, samples), model.manifest, settings)
-    return Checked(
+    data, *further = inputs_bytes(_sent(request, part, part_kind, samples), model.manifest, settings)
+    checked = Checked(
         spec=spec, params=params, model=model, inspection=inspection, target=request.target,
         kind=model.manifest.input.kind, data=data, checkpoints=checkpoints, samples=tuple(further),
     )  # fmt: skip
+    _check_rules(checked)
+    return checked
 
 
 def check_architecture(manifest: Manifest) -> None:
@@ -167,6 +183,18 @@ def _check_target_is_used(target: Target | None, spec: MethodSpec, params: Mappi
             raise invalid_at("/target", detail)
 
 
+def _check_rules(checked: Checked) -> None:
+    """Some values do not go together, or not with this input; see `jobs.rules`."""
+    found = list(broken(rules(checked.spec.parameters), checked.quantities))
+    if found:
+        raise InvalidParameters(f"{found[0].pointer}: {found[0].detail}", errors=found)
+
+
+def _words(data: bytes) -> int:
+    """Count the words of tokens as a runner reads them."""
+    return len({word for word in json.loads(data)["words"] if word is not None})
+
+
 def _check_series(spec: MethodSpec, request: ExplanationRequest, samples: Sequence[bytes]) -> None:
     """Several inputs or checkpoints mean something to some methods only."""
     for name, given in (("samples", request.samples or samples), ("checkpoints", request.checkpoints)):
@@ -176,10 +204,12 @@ def _check_series(spec: MethodSpec, request: ExplanationRequest, samples: Sequen
         raise invalid_at("/samples", "expected further pictures once: as parts `sample` or in the JSON")
 
 
-def _sent(request: ExplanationRequest, picture: bytes | None, samples: Sequence[bytes]) -> list[Sent]:
+def _sent(
+    request: ExplanationRequest, part: bytes | None, part_kind: InputKind, samples: Sequence[bytes]
+) -> list[Sent]:
     """Return the input, then the further ones, wherever they came."""
     return [
-        Sent(pointer="/input", inline=request.input, part=picture),
+        Sent(pointer="/input", inline=request.input, part=part, part_kind=part_kind, part_pointer=f"/{part_kind}"),
         *(Sent(pointer=f"/samples/{index}", inline=inline) for index, inline in enumerate(request.samples)),
         *(
             Sent(pointer=f"/samples/{index}", part=part, part_pointer=f"/sample/{index}")

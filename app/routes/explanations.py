@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
@@ -13,9 +14,10 @@ from app.answers import document_response, submitted_response
 from app.bodies import MULTIPART, fingerprint, json_bytes, media_type, parsed
 from app.deps import Gateway, Here, Tenant
 from app.documents import EstimateDocument, JobDocument
+from app.errors import invalid_at
 from app.estimates import estimated
 from app.guard import MIB
-from app.multipart import Expected, received_parts
+from app.multipart import Expected, Part, Parts, received_parts
 from app.openapi import EXPLANATION_BODY, also, secured
 from app.preferences import idempotency_key, wants_recomputation
 from app.submission import Submitted, replayed, submit
@@ -28,15 +30,17 @@ router = APIRouter(prefix="/v1/explanations", tags=["explanations"])
 
 @dataclass(frozen=True)
 class Received:
-    """A request as it came, not yet parsed: JSON, or JSON and pictures.
+    """A request as it came, not yet parsed: JSON, or JSON and pictures or tokens.
 
     Attributes:
+        part: The input.
         samples: Further pictures.
-        digests: SHA-256 of every picture, in the order of the above.
+        digests: SHA-256 of every part, in the order of the above.
     """
 
     text: bytes
-    picture: bytes | None = None
+    part: bytes | None = None
+    part_kind: Literal["image", "tokens"] = "image"
     samples: tuple[bytes, ...] = ()
     digests: tuple[str, ...] = ()
 
@@ -82,17 +86,29 @@ async def _received(request: Request, here: Gateway) -> Received:
     limit = here.settings.max_input_mib * MIB
     expected = {
         "request": Expected(limit),
-        "image": Expected(limit),
+        "image": Expected(limit, least=0),
+        "tokens": Expected(limit, least=0),
         "sample": Expected(limit, least=0, most=MAX_SAMPLES),
     }
     async with received_parts(request, expected) as parts:
-        image, samples = parts["image"], parts.every("sample")
+        kind, part = _input_part(parts)
+        samples = parts.every("sample")
         return Received(
             bytes(parts["request"].data),
-            bytes(image.data),
+            bytes(part.data),
+            kind,
             tuple(bytes(sample.data) for sample in samples),
-            tuple(part.sha256 for part in (image, *samples)),
+            tuple(each.sha256 for each in (part, *samples)),
         )
+
+
+def _input_part(parts: Parts) -> tuple[Literal["image", "tokens"], Part]:
+    images, tokens = parts.every("image"), parts.every("tokens")
+    if images and tokens:
+        raise invalid_at("/tokens", "expected one input: the part image, or the part tokens")
+    if not images and not tokens:
+        raise invalid_at("/image", "the part is missing; or send the part tokens, to a model that takes them")
+    return ("image", images[0]) if images else ("tokens", tokens[0])
 
 
 def _submitted(here: Gateway, tenant: str, http: Request, received: Received) -> Submitted:
@@ -111,7 +127,12 @@ def _estimated(here: Gateway, tenant: str, received: Received) -> EstimateDocume
 def _checked(here: Gateway, tenant: str, request: ExplanationRequest, received: Received) -> Checked:
     find_model = partial(here.store.model, tenant=tenant)
     return check_explanation(
-        request, received.picture, samples=received.samples, find_model=find_model, settings=here.settings
+        request,
+        received.part,
+        part_kind=received.part_kind,
+        samples=received.samples,
+        find_model=find_model,
+        settings=here.settings,
     )
 
 

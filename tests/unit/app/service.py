@@ -74,7 +74,7 @@ CATALOG: Mapping[str, Any] = {
             "title": "Profile",
             "summary": "Follows a training over several inputs.",
             "source": "https://example.org/profile",
-            "inputs": ["image", "features"],
+            "inputs": ["image", "features", "tokens"],
             "needs": ["forward"],
             "series": True,
             "presets": {},

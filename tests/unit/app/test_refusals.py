@@ -180,7 +180,7 @@ def test_numbers_beyond_float64_are_refused(client, features_model_id):
 def test_a_picture_for_a_model_of_features_is_refused(client, features_model_id):
     answer = client.post("/v1/explanations", json={"model": features_model_id, "method": "gradient", "input": inline()})
 
-    assert (answer.status_code, pointers(answer)) == (422, ["/input"])
+    assert (answer.status_code, pointers(answer)) == (422, ["/input/image"])
 
 
 def test_a_method_that_cannot_explain_the_model_says_why(client, features_model_id):

@@ -148,7 +148,7 @@ def test_samples_are_of_the_models_kind(client, features_model_id):
 
     answer = client.post("/v1/explanations", json=body)
 
-    assert (answer.status_code, pointers(answer)) == (422, ["/samples/1"])
+    assert (answer.status_code, pointers(answer)) == (422, ["/samples/1/image"])
 
 
 def test_samples_of_more_bytes_together_than_one_input_may_have_are_refused(client, model_id):
