@@ -55,9 +55,49 @@ class OrderProfile(_Value):
     all: SignedProfile
     salient: SignedProfile
     threshold: float = Field(description="Above it, an interaction is salient; in the unit of the output.")
-    salient_count: int
+    salient_count: float = Field(description="Salient interactions of a sample; averaged over several.")
     mean_order: float = Field(description="Order averaged over the salient interactions, weighted by strength.")
+    normaliser: float | None = Field(
+        None, description="Z: salient strength of order 1, averaged over samples; None where no player is salient."
+    )
+    normalised: SignedProfile | None = Field(
+        None, description="The salient profile over Z, which takes off how sure of itself a network is."
+    )
     disentangled: Disentangling | None = None
+
+
+class SpindleFit(_Value):
+    """A profile as a spindle alone (Eq. 6)."""
+
+    alpha: float
+    beta: float
+    profile: SignedProfile
+    error: float = Field(description="Size of what is left relative to the profile, in the Euclidean norm.")
+
+
+class Disturbed(_Value):
+    """The same inputs after a disturbance of the network's weights or of the inputs (Fig. 3, 4 and 8)."""
+
+    kind: Literal["weight-noise", "fgsm"]
+    size: float = Field(
+        description="weight-noise: standard deviation relative to each weight tensor's root mean square. fgsm: the "
+        "step in every number of the input, in [0, 1] units of a pixel or in the feature's own."
+    )
+    orders: OrderProfile = Field(description="Of the disturbed network or inputs.")
+    change: SignedProfile = Field(description="ΔA^(m)±: strength of I_noisy - I, subtracted first (Eq. 5).")
+    change_normalised: SignedProfile | None = Field(None, description="The same over the undisturbed network's Z.")
+    spindle: SpindleFit = Field(description="The spindle that fits the change best.")
+
+
+class Similarity(_Value):
+    """What two sets of salient interactions share, order by order (Definition 2.2)."""
+
+    between: Literal["samples", "checkpoints"]
+    one: str = Field(examples=["inputs 1 to 4"])
+    other: str = Field(examples=["inputs 5 to 8"])
+    by_order: tuple[float | None, ...] = Field(
+        description="Jaccard similarity, 0 to 1; None where neither has a salient interaction of that order."
+    )
 
 
 class Checkpoint(_Value):
@@ -67,5 +107,8 @@ class Checkpoint(_Value):
     name: str
     orders: OrderProfile
     emerged: SignedProfile | None = Field(
-        None, description="ΔA^(m)±: this profile minus the reference checkpoint's; of either sign."
+        None, description="ΔA^(m)±: this salient profile minus the reference checkpoint's; of either sign."
+    )
+    emerged_normalised: SignedProfile | None = Field(
+        None, description="The same, each profile over its own Z first, as the paper draws it (Fig. 2)."
     )

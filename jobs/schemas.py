@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
+from jobs.context_orders import ContextOrders
 from jobs.errors import Problem
-from jobs.order_profiles import Checkpoint, OrderProfile
+from jobs.order_profiles import Checkpoint, Disturbed, OrderProfile, Similarity
 
 
 class Frozen(BaseModel):
@@ -274,7 +275,7 @@ class Tokens(Frozen):
     texts: tuple[Name, ...] | None = Field(
         None, max_length=4096, description="What each token stands for; default: the manifest's names, else the ids."
     )
-    words: tuple[Annotated[int, Field(ge=0, lt=2**31)] | None, ...] | None = Field(
+    words: tuple[Annotated[int, Field(ge=0, le=1_000_000)] | None, ...] | None = Field(
         None, max_length=4096,
         description="Number of the word that each token is part of; tokens of one number, next to each other or not, "
         "are one player. null: never a player, such as [CLS]. Default: every token but padding is a word.",
@@ -486,6 +487,9 @@ class Explanation(Frozen):
     cost: Cost = Cost()
     orders: OrderProfile | None = Field(None, description="Strength by order; averaged over samples.")
     sequence: tuple[Checkpoint, ...] = Field((), description="Strength by order of every checkpoint.")
+    disturbed: tuple[Disturbed, ...] = Field((), description="Strength by order after disturbances, beside `orders`.")
+    similarities: tuple[Similarity, ...] = Field((), description="What sets of samples, or checkpoints, share.")
+    contexts: ContextOrders | None = Field(None, description="Strength of pairs by context order.")
     details: dict[str, JsonValue] = Field(default_factory=dict)
     notes: tuple[str, ...] = Field((), description="What a reader must know before relying on the answer.")
     documents: Mapping[str, Any] = Field(
