@@ -33,6 +33,7 @@ ARTIFACTS: Final[Mapping[str, str]] = {
     "interactions.png": _PNG,
     "orders.png": _PNG,
     "sparsity.png": _PNG,
+    "dynamics.png": _PNG,
     "report.html": "text/html; charset=utf-8",
     "values.npz": "application/zip",
     "path_gradients.npy": _ARRAY,

@@ -64,18 +64,21 @@ def split_row(sequence: Sequence[Checkpoint], steps: Sequence[int], columns: int
 
 
 def emerged_row(sequence: Sequence[Checkpoint], steps: Sequence[int], columns: int) -> Block:
-    """ΔA^(m)±, in the unit of strength."""
+    """ΔA^(m)±, over Z where every checkpoint has a Z, else in the unit of strength."""
+    changed = [one for one in sequence if one.emerged is not None]
+    over_z = all(one.emerged_normalised is not None for one in changed)
+    found = {one.model: one.emerged_normalised if over_z else one.emerged for one in changed}
 
     def draw(block: Block, axis: Axis, slots: Slots, checkpoint: Checkpoint) -> None:
-        if checkpoint.emerged is None:
+        emerged = found.get(checkpoint.model)
+        if emerged is None:
             centred(block, ((slots.left + slots.right) // 2, axis.place(0) - 20), "the reference", MUTED)
         else:
-            changes(block, axis, slots, signed(checkpoint.emerged))
+            changes(block, axis, slots, signed(emerged))
 
-    heights = np.concatenate([signed(one.emerged) for one in sequence if one.emerged is not None])
-    caption = (
-        "Strength that emerged (up) or went (down) against the reference; brown: of positive, blue: of negative ones"
-    )
+    heights = np.concatenate([signed(emerged) for emerged in found.values() if emerged is not None])
+    unit = ", each over its own salient strength of order 1" if over_z else ""
+    caption = f"Salient strength that emerged (up) or went (down){unit}; brown: of positive, blue: of negative"
     return _row(sequence, steps, columns, caption, draw, heights, _EMERGED)
 
 

@@ -15,7 +15,7 @@ from worker.render.players import player_names
 from worker.render.png import encode
 from worker.render.sheet import Block, heading, inner_width, lines, sheet
 from worker.render.signs import MEANINGS, strongest
-from worker.render.text import number
+from worker.render.text import amount, number
 
 _OF_LOGIC = ("and", "or", "main")
 
@@ -58,13 +58,17 @@ def _notes(explanation: Explanation, drawn: Sequence[Interaction], *, on_picture
     notes = [f"Strength: {explanation.unit}. Brown, + and to the right: it raises the output; blue, −: it lowers it"]
     kinds = dict.fromkeys(interaction.kind for interaction in drawn)
     notes.append(". ".join(meaning for kind, meaning in MEANINGS.items() if kind in kinds))
-    if on_picture and drawn:
-        notes.append(_reading(drawn))
+    if drawn:
+        notes.append(_reading(explanation, drawn, on_picture=on_picture))
     notes.append(". ".join(_how_many(explanation, drawn)))
     return [f"{note}." for note in notes if note]
 
 
-def _reading(drawn: Sequence[Interaction]) -> str:
+def _reading(explanation: Explanation, drawn: Sequence[Interaction], *, on_picture: bool) -> str:
+    if not on_picture:
+        return (
+            "Written: the words that play, in order; marked: the members" if explanation.players.kind == "token" else ""
+        )
     text = "Bright and outlined: the members; dim: everything else"
     return f"{text}. A broken line goes around each member of an OR" if _any(drawn, "or") else text
 
@@ -73,7 +77,7 @@ def _how_many(explanation: Explanation, drawn: Sequence[Interaction]) -> list[st
     total, orders = len(explanation.interactions), explanation.orders
     texts = [f"Drawn: {len(drawn)} of the {total:,} in the answer"] if len(drawn) < total else []
     if orders is not None:
-        salient = f"Salient, stronger than {number(orders.threshold)}: {orders.salient_count:,}"
+        salient = f"Salient, stronger than {number(orders.threshold)}: {amount(orders.salient_count)}"
         logic = all(interaction.kind in _OF_LOGIC for interaction in explanation.interactions)
         texts.append(salient + (f" of {_possible(explanation):,} possible ones" if logic else ""))
     return texts

@@ -26,10 +26,10 @@ from worker.render.order_bars import (
 )
 from worker.render.png import encode
 from worker.render.sheet import TEXT_SIZE, Block, blank, heading, lines, sheet
-from worker.render.text import fit, number, width, write
+from worker.render.text import amount, fit, number, width, write
 
-ROOM = 720
-_HEIGHT = 320
+ROOM = 580
+_HEIGHT = 300
 _LEFT = 64
 _TOP, _BOTTOM = 22, 44  # room above and below the bars
 
@@ -94,11 +94,11 @@ def _legend(is_split: bool) -> Block:
             ("spindle", lambda block, left: filled(block, (left, 3, left + 22, 17), SPINDLE, hatched=True)),
             ("residual", lambda block, left: residual_mark(block, left + 11, (17, 5))),
         ]
-    left = _LEFT
+    left = 0
     for text, sample in entries:
         sample(block, left)
         write(block, (left + 29, 2), text, TEXT_SIZE, INK)
-        left += 29 + width(text, TEXT_SIZE) + 22
+        left += 29 + width(text, TEXT_SIZE) + 16
     return block
 
 
@@ -113,7 +113,7 @@ def order_notes(unit: str, profile: OrderProfile) -> list[str]:
     """What a reader must know to read the bars."""
     notes = [
         f"Strength, added up over the interactions of an order: {unit}.",
-        f"Salient, stronger than {number(profile.threshold)}: {profile.salient_count:,}; "
+        f"Salient, stronger than {number(profile.threshold)}: {amount(profile.salient_count)}; "
         f"their mean order, weighted by strength: {number(profile.mean_order)}.",
     ]
     return notes if profile.disentangled is None else [*notes, *_about_split(profile.disentangled)]

@@ -17,8 +17,10 @@ from typing import Any
 
 from jobs.schemas import Explained
 from worker.render import colours
+from worker.render.alternatives import alternative
 from worker.render.arrays import Floats
 from worker.render.png import encode
+from worker.render.report_logic import of_logic
 from worker.render.report_sections import sections
 from worker.render.sheet import class_name
 from worker.render.text import count, number
@@ -26,11 +28,20 @@ from worker.render.text import count, number
 _PAGE = Path(__file__).parent / "page"
 
 _CAPTIONS = {
+    "interactions.png": "What the model combines. The strength of an AND is added to its output when all members are "
+    "present, that of an OR when at least one is.",
+    "orders.png": "How many inputs the model combines at once: strength added up by the number of members. Strength of "
+    "high order is what overfitted models have more of.",
+    "dynamics.png": "The same from checkpoint to checkpoint. Training first takes strength off high orders; when it "
+    "comes back, the model is learning things by heart.",
+    "sparsity.png": "How few interactions matter: every strength, sorted. Above the broken line they are salient.",
     "sets.png": "Every coloured group is a set of inputs that the model uses together: changing one of them changes "
     "what another is worth. Rank 1 matters most.",
     "overlay.png": "Where in the picture it matters, and how much. The stronger the colour, the larger the value.",
     "saliency.png": "The same values alone, on the scale below them.",
 }
+
+_WIDE = ("interactions.png", "dynamics.png")
 
 
 def report(result: Mapping[str, Any], pictures: Mapping[str, bytes], *, pixels: Floats | None = None) -> bytes:
@@ -49,7 +60,7 @@ def report(result: Mapping[str, Any], pictures: Mapping[str, bytes], *, pixels: 
         title=escape(f"Why {class_name(explained)}?"),
         summary=_summary(result, explained),
         notes=_notes(result.get("notes") or ()),
-        figures=_figures(pictures, pixels),
+        figures=_figures(result, pictures, pixels),
         sections=sections(result),
         version=escape(str((result.get("provenance") or {}).get("code_version", ""))),
     )
@@ -86,7 +97,8 @@ def _summary(result: Mapping[str, Any], explained: Explained) -> str:
         f"This page shows what led to it, by the method <strong>{escape(result['method'])}</strong>{preset}"
     )
     if result.get("interactions"):
-        found = count(len(result["interactions"]), "set")
+        noun = "interaction" if of_logic(result["interactions"]) else "set"
+        found = count(len(result["interactions"]), noun)
         sentences.append(f"It found <strong>{found}</strong> of inputs that the model combines")
     return ". ".join(sentences) + "."
 
@@ -98,8 +110,12 @@ def _notes(notes: Any) -> str:
     return f'<aside class="notes"><strong>Before you rely on this</strong><ul>{items}</ul></aside>'
 
 
-def _figures(pictures: Mapping[str, bytes], pixels: Floats | None) -> str:
-    figures = [_figure(pictures[name], name, caption) for name, caption in _CAPTIONS.items() if name in pictures]
+def _figures(result: Mapping[str, Any], pictures: Mapping[str, bytes], pixels: Floats | None) -> str:
+    figures = [
+        _figure(pictures[name], alternative(name, result), caption, kind="wide" if name in _WIDE else "")
+        for name, caption in _CAPTIONS.items()
+        if name in pictures
+    ]
     if pixels is not None:
         seen = encode((255 * pixels.clip(0, 1)).round().astype("uint8"))
         size = f"{pixels.shape[1]} × {pixels.shape[0]} pixels"
@@ -107,9 +123,9 @@ def _figures(pictures: Mapping[str, bytes], pixels: Floats | None) -> str:
     return "".join(figures)
 
 
-def _figure(png: bytes, name: str, caption: str, *, kind: str = "") -> str:
+def _figure(png: bytes, alternative: str, caption: str, *, kind: str = "") -> str:
     source = base64.b64encode(png).decode()
     return (
-        f'<figure class="{kind}"><img alt="{escape(name)}" src="data:image/png;base64,{source}">'
+        f'<figure class="{kind}"><img alt="{escape(alternative)}" src="data:image/png;base64,{source}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )

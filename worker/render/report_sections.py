@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from jobs.artifact_names import DOCUMENTS
 from worker.render import colours
+from worker.render.report_logic import checkpoint_table, interaction_table, of_logic, order_table
+from worker.render.report_tables import cell, table
 from worker.render.text import number, with_error
 
 _VERDICTS = {True: ("passed", "✓ passed"), False: ("failed", "✗ failed"), None: ("informs", "informs")}
@@ -19,7 +21,7 @@ _MOST_NAMES = 12
 def sections(result: Mapping[str, Any]) -> str:
     """Everything below the pictures; a section without content is left out."""
     parts = (
-        ("Sets", _sets(result)),
+        *_found(result),
         ("Can this be trusted?", _checks(result.get("checks") or ())),
         ("What it cost", _cost(result.get("cost") or {}, result.get("seconds") or {})),
         ("Details", _pairs(result.get("details") or {})),
@@ -28,6 +30,15 @@ def sections(result: Mapping[str, Any]) -> str:
         ("Run it again", _again(result.get("provenance"), result["explained"])),
     )
     return "".join(f"<section><h2>{title}</h2>{content}</section>" for title, content in parts if content)
+
+
+def _found(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if of_logic(result.get("interactions") or ()):
+        yield "Interactions", interaction_table(result)
+    else:
+        yield "Sets", _sets(result)
+    yield "Strength by order", order_table(result)
+    yield "From checkpoint to checkpoint", checkpoint_table(result)
 
 
 def _sets(result: Mapping[str, Any]) -> str:
@@ -39,13 +50,13 @@ def _sets(result: Mapping[str, Any]) -> str:
     head = ["rank", "score ± standard error", "members", *keys]
     rows = [_set_row(rank, item, keys, names) for rank, item in enumerate(found)]
     unit = f'<p class="muted">Score in {escape(result["unit"])}.</p>'
-    return unit + _table(head, rows)
+    return unit + table(head, rows)
 
 
 def _set_row(rank: int, item: Mapping[str, Any], keys: Sequence[str], names: Sequence[str]) -> list[str]:
     swatch = f'<span class="swatch c{rank % len(colours.PALETTE)}">{rank + 1}</span>'
     score = with_error(item["strength"], item.get("standard_error"))
-    return [swatch, score, _members(item, names), *(_value(item["details"].get(key)) for key in keys)]
+    return [swatch, score, _members(item, names), *(cell(item["details"].get(key)) for key in keys)]
 
 
 def _members(item: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -61,26 +72,26 @@ def _checks(checks: Iterable[Mapping[str, Any]]) -> str:
     for check in checks:
         kind, verdict = _VERDICTS[check["passed"]]
         shown = f'<span class="verdict {kind}">{verdict}</span>'
-        rows.append([escape(check["name"]), _value(check["value"]), shown, escape(check["meaning"])])
-    return _table(["check", "value", "verdict", "what it means"], rows) if rows else ""
+        rows.append([escape(check["name"]), cell(check["value"]), shown, escape(check["meaning"])])
+    return table(["check", "value", "verdict", "what it means"], rows) if rows else ""
 
 
 def _cost(cost: Mapping[str, Any], seconds: Mapping[str, Any]) -> str:
     rows = [[escape(name.replace("_", " ")), f"{value:,}"] for name, value in cost.items() if value]
     rows += [[f"seconds: {escape(stage.replace('_', ' '))}", number(value)] for stage, value in seconds.items()]
-    return _table(["what", "how much"], rows) if rows else ""
+    return table(["what", "how much"], rows) if rows else ""
 
 
 def _files(names: Iterable[str]) -> str:
     """Links to the documents beside this page, on the service that made it."""
     found = [name for name in names if name in DOCUMENTS]
     rows = [[f'<a href="{escape(name)}">{escape(name)}</a>', escape(DOCUMENTS[name])] for name in found]
-    return _table(["file", "what it holds"], rows) if rows else ""
+    return table(["file", "what it holds"], rows) if rows else ""
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    rows = [[escape(name.replace("_", " ")), _value(value)] for name, value in values.items() if value is not None]
-    return _table(["what", "value"], rows) if rows else ""
+    rows = [[escape(name.replace("_", " ")), cell(value)] for name, value in values.items() if value is not None]
+    return table(["what", "value"], rows) if rows else ""
 
 
 def _flat(provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,30 +118,6 @@ def _again(provenance: Mapping[str, Any] | None, explained: Mapping[str, Any]) -
     )
     hint = f"INPUT is the file whose SHA-256 is {provenance['input_sha256']}." if provenance.get("input_sha256") else ""
     return f"<p>On the service that holds this model. {hint}</p><pre>{escape(command)}</pre>"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are HTML already; `head` is text."""
-    cells = "".join(f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in head)
-    body = "".join(
-        "<tr>"
-        + "".join(f'<td class="wide">{cell}</td>' if len(cell) > 60 else f"<td>{cell}</td>" for cell in row)
-        + "</tr>"
-        for row in rows
-    )
-    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return number(value)
-    if isinstance(value, int):
-        return str(value)
-    return escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _is_scalar(value: Any) -> bool:

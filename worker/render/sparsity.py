@@ -8,12 +8,12 @@ from PIL import ImageDraw
 from jobs.schemas import Explanation
 from worker.render.arrays import Floats
 from worker.render.axes import Axis, centred, write_ticks
-from worker.render.colours import INK, MUTED, of_sign
+from worker.render.colours import HAIRLINE, INK, MUTED, PAPER, of_sign
 from worker.render.png import encode
 from worker.render.sheet import TEXT_SIZE, Block, blank, heading, lines, sheet
 from worker.render.text import count, number, width, write
 
-ROOM = 720
+ROOM = 580
 _HEIGHT = 300
 _LEFT = 76
 _TOP, _BOTTOM = 12, 44
@@ -32,6 +32,7 @@ def sparsity(explanation: Explanation) -> bytes:
     blocks = [
         heading(_title(len(strengths), above), explanation, ROOM),
         _chart(strengths, threshold, above),
+        *([] if above is None else [_strip(above, len(strengths))]),
         lines(_notes(explanation.unit, strengths), ROOM),
     ]
     return encode(sheet(blocks))
@@ -106,7 +107,7 @@ def _line(block: Block, down: Axis, threshold: float) -> None:
     text = f"salient above {number(threshold)}"
     left = ROOM - width(text, TEXT_SIZE) - 4
     top = place - 20 if place - 20 > 0 else place + 4
-    draw.rectangle((left - 3, top, ROOM, top + 17), fill=(255, 255, 255))
+    draw.rectangle((left - 3, top, ROOM, top + 17), fill=PAPER)
     write(block, (left, top), text, TEXT_SIZE, INK)
 
 
@@ -119,9 +120,20 @@ def _write_ranks(block: Block, across: Axis) -> None:
     centred(block, ((_LEFT + ROOM) // 2, _HEIGHT - 19), "rank by strength")
 
 
+def _strip(above: int, total: int) -> Block:
+    """How small a part the salient ones are, without a logarithm: a bar for all, filled as far as they go."""
+    block = blank(ROOM, 40)
+    write(block, (0, 0), f"of all: {number(100 * above / total if total else 0.0)} % are salient", TEXT_SIZE, INK)
+    draw = ImageDraw.Draw(block)
+    draw.rectangle((0, 21, ROOM - 1, 35), fill=of_sign(1, pale=True), outline=HAIRLINE)
+    if above:
+        draw.rectangle((0, 21, round((ROOM - 1) * above / total), 35), fill=of_sign(1))
+    return block
+
+
 def _notes(unit: str, strengths: Floats) -> list[str]:
     rest = len(strengths) - _drawn(strengths)
-    notes = [f"Strength without its sign, both axes logarithmic: {unit}."]
+    notes = [f"Strength without its sign, both axes of the curve logarithmic: {unit}."]
     if rest:
         notes.append(f"Not drawn: {rest:,} that are 0 or below a billionth of the strongest.")
     return notes

@@ -130,6 +130,11 @@ def _plain(value: float, *, decimals: int) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def amount(value: float) -> str:
+    """How many, where it can be an average: `1,234`, `30.5`."""
+    return f"{round(value):,}" if value == round(value) else number(value)
+
+
 def count(value: int, noun: str) -> str:
     """`1 pixel`, `2,000 pixels`."""
     return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"

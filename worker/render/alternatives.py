@@ -1,0 +1,58 @@
+"""What a picture shows, in words, for readers who do not see it: the alternative texts of report.html."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.order_profiles import Checkpoint, OrderProfile
+from jobs.schemas import Players
+from worker.render.players import player_names
+from worker.render.signs import joint, strength_text
+from worker.render.text import amount, count, number
+
+_TOLD = 5
+
+
+def alternative(name: str, result: Mapping[str, Any]) -> str:
+    """A sentence or two; the file's name where the page's tables say more than a sentence could."""
+    if name == "interactions.png":
+        return _interactions(result)
+    if name == "orders.png":
+        return _orders(OrderProfile.model_validate(result["orders"]))
+    if name == "sparsity.png":
+        return "Strengths of all interactions in falling order on a logarithmic axis, with the salience threshold."
+    if name == "dynamics.png":
+        return _dynamics([Checkpoint.model_validate(step) for step in result["sequence"]])
+    return name
+
+
+def _interactions(result: Mapping[str, Any]) -> str:
+    found = sorted(result["interactions"], key=lambda item: -abs(item["strength"]))
+    names = player_names(Players.model_validate(result["players"]))
+    told = [_interaction(item, names) for item in found[:_TOLD]]
+    if not told:
+        return "No interaction."
+    more = f"; and {len(found) - len(told):,} weaker" if len(found) > len(told) else ""
+    return f"The strongest interactions: {'; '.join(told)}{more}."
+
+
+def _interaction(item: Mapping[str, Any], names: Any) -> str:
+    members = f" {joint(item['kind'])} ".join(names[member] for member in item["members"][:_TOLD])
+    more = f" … {count(item['order'], 'member')}" if item["order"] > _TOLD else ""
+    return f"{members}{more} {strength_text(item['strength'])}"
+
+
+def _orders(profile: OrderProfile) -> str:
+    strengths = [sum(pair) for pair in zip(profile.all.positive, profile.all.negative, strict=True)]
+    peak = strengths.index(max(strengths)) + 1
+    return (
+        f"Bars of strength by order, 1 to {len(strengths)}; strongest at order {peak}; mean order of the "
+        f"{amount(profile.salient_count)} salient interactions {number(profile.mean_order)}."
+    )
+
+
+def _dynamics(steps: list[Checkpoint]) -> str:
+    means = ", ".join(number(step.orders.mean_order) for step in steps)
+    counts = ", ".join(amount(step.orders.salient_count) for step in steps)
+    return f"{count(len(steps), 'checkpoint')} in the order of training. Mean order: {means}. Salient: {counts}."

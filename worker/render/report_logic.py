@@ -1,0 +1,92 @@
+"""The tables of report.html that interactions of orders fill: the interactions, the orders, the checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from jobs.order_profiles import Checkpoint, Disentangling, OrderProfile, SignedProfile
+from jobs.schemas import Players
+from worker.render.players import player_names
+from worker.render.report_tables import cell, muted, table
+from worker.render.signs import joint, strength_text
+from worker.render.text import amount, count, number
+
+MOST_ROWS = 200
+_MOST_MEMBERS = 20
+
+
+def of_logic(found: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether interactions have kinds, and are more than sets of inputs."""
+    return any(item["kind"] != "set" for item in found)
+
+
+def interaction_table(result: Mapping[str, Any]) -> str:
+    """Kind, order, strength and members by name, strongest first."""
+    found = sorted(result["interactions"], key=lambda item: -abs(item["strength"]))
+    names = player_names(Players.model_validate(result["players"]))
+    rows = [_interaction(rank, item, names) for rank, item in enumerate(found[:MOST_ROWS], 1)]
+    more = len(found) - len(rows)
+    rest = muted(f"{count(more, 'weaker interaction')} in result.json.") if more else ""
+    unit = muted(f"Strength: {result['unit']}.")
+    return unit + table(["rank", "kind", "order", "strength", "members"], rows) + rest
+
+
+def _interaction(rank: int, item: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    kind = item["kind"]
+    listed = f" {joint(kind)} ".join(names[member] for member in item["members"][:_MOST_MEMBERS])
+    more = max(0, item["order"] - _MOST_MEMBERS)
+    members = escape(listed + (f" and {more:,} more" if more else ""))
+    shown = escape(kind.upper() if kind in ("and", "or") else kind)
+    return [str(rank), shown, str(item["order"]), strength_text(item["strength"]), members]
+
+
+def order_table(result: Mapping[str, Any]) -> str:
+    """Strength by order, and the parts of it."""
+    if result.get("orders") is None:
+        return ""
+    profile = OrderProfile.model_validate(result["orders"])
+    columns = dict(_columns(profile))
+    head = ["order", *(f"{name} {sign}" for name in columns for sign in "+−")]
+    rows = [
+        [str(order + 1), *(number(side[order]) for one in columns.values() for side in (one.positive, one.negative))]
+        for order in range(len(profile.all.positive))
+    ]
+    return table(head, rows) + _sensitivity(profile.disentangled)
+
+
+def _columns(profile: OrderProfile) -> Iterator[tuple[str, SignedProfile]]:
+    yield "all", profile.all
+    yield "salient", profile.salient
+    if profile.disentangled is not None:
+        yield "decay", profile.disentangled.decay
+        yield "spindle", profile.disentangled.spindle
+        yield "residual", profile.disentangled.residual
+
+
+def _sensitivity(split: Disentangling | None) -> str:
+    if split is None or not split.sensitivity:
+        return ""
+    rows = [[number(one.delta), number(one.spindle_share), number(one.error)] for one in split.sensitivity]
+    text = f"How much the spindle share hangs on δ, which is {number(split.delta)} above"
+    return f"<details><summary>{text}</summary>{table(['δ', 'spindle share', 'residual'], rows)}</details>"
+
+
+def checkpoint_table(result: Mapping[str, Any]) -> str:
+    """The gauges of every checkpoint."""
+    steps = [Checkpoint.model_validate(step) for step in result.get("sequence") or ()]
+    rows = [_checkpoint(at, step) for at, step in enumerate(steps, 1)]
+    head = ["", "checkpoint", "mean order", "salient", "spindle share", "residual", "strength", "emerged", "model"]
+    return table(head, rows) if rows else ""
+
+
+def _checkpoint(at: int, step: Checkpoint) -> list[str]:
+    profile, split = step.orders, step.orders.disentangled
+    emerged = None if step.emerged is None else sum(step.emerged.positive) + sum(step.emerged.negative)
+    total = sum(profile.all.positive) + sum(profile.all.negative)
+    return [
+        str(at), escape(step.name), number(profile.mean_order), amount(profile.salient_count),
+        cell(split and split.spindle_share), cell(split and split.error), number(total),
+        "–" if emerged is None else strength_text(emerged), escape(step.model),
+    ]  # fmt: skip
