@@ -430,12 +430,20 @@ class Job(Frozen):
 # ---------------------------------------------------------------- results
 
 
+class Passage(Frozen):
+    """A text as it was explained, token by token."""
+
+    texts: tuple[str, ...]
+    players: tuple[int, ...] = Field(description="The player that owns each token; -1: none, it is always present.")
+
+
 class Players(Frozen):
     """The units that a method lets be present or absent; `members` of an interaction index into them."""
 
     kind: Literal["pixel-channel", "feature", "region", "patch", "token"]
     shape: tuple[int, ...] = Field(description="Flat player index i is numpy.unravel_index(i, shape).")
     names: tuple[str, ...] | None = None
+    passage: Passage | None = Field(None, description="Of players that are words: the whole text.")
 
 
 class Interaction(Frozen):

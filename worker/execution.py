@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from jobs.artifact_names import ARTIFACTS
@@ -170,7 +171,7 @@ class Execution:
             code_version=CODE_VERSION,
             versions=self._versions,
             device=devices.describe(self._device),
-            dtype=str(subject.input.dtype).removeprefix("torch."),
+            dtype=str(_dtype(subject)).removeprefix("torch."),
         )
 
     @contextmanager
@@ -188,6 +189,13 @@ class Execution:
     def _put(self, name: str, data: bytes) -> ArtifactReference:
         sha256 = self._artifacts.put(data)
         return ArtifactReference(name=name, sha256=sha256, size_bytes=len(data), media_type=ARTIFACTS[name])
+
+
+def _dtype(subject: Subject) -> torch.dtype:
+    """Return the type of the numbers that the network computes with; ids only choose among its weights."""
+    if subject.input.is_floating_point():
+        return subject.input.dtype
+    return next((weight.dtype for weight in subject.model.parameters()), torch.get_default_dtype())
 
 
 def _files(

@@ -5,14 +5,14 @@ Everything that can be refused by the parameters and the input's size is refused
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from jobs.errors import InvalidParameters
-from jobs.schemas import Explained, Players, Target
+from jobs.schemas import Explained, Passage, Players, Target
 from worker.methods import _absence, _who_plays
 from worker.methods._game_params import Absence, GameParams
 from worker.methods._games import Game, cached_table, check_players, content_key, table_key
@@ -21,7 +21,7 @@ from worker.methods._masking import Masking
 from worker.methods._outputs import explained, resolve
 from worker.methods._registry import Subject
 from worker.methods._values import value_function
-from worker.methods._who_plays import Resolved, refused
+from worker.methods._who_plays import Resolved, Seats, refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,7 @@ def play(subject: Subject, params: GameParams, *, most: int, tabled: bool = True
         expected=1 << n if tabled else 0, report=subject.report, on_halved=halved.append,
     )  # fmt: skip
     return Played(
-        game=game, players=Players(kind=_who_plays.KINDS[who], shape=(n,), names=seats.names), who=who,
+        game=game, players=_players(subject, who, seats), who=who,
         baseline="mixed" if params.player_baselines else _absence.resolve(subject, params), layer=params.layer,
         value=params.value if target.against is None else "contrast", target=target, logits=logits,
         absent_logits=absent_logits, player_labels=_over_picture(subject, seats.labels),
@@ -154,6 +154,22 @@ def _ends(subject: Subject, masking: Masking, forward: Callable[[Tensor], Tensor
     """Return the logits with all players present and with all masked."""
     nobody = masking(torch.zeros(1, masking.players, dtype=torch.bool))
     return subject.model(subject.input[None])[0], forward(nobody)[0]
+
+
+def _players(subject: Subject, who: Resolved, seats: Seats) -> Players:
+    kind, names = _who_plays.KINDS[who], seats.names
+    texts = subject.names or tuple(str(int(id)) for id in subject.input.flatten())
+    passage = None if subject.words is None else _passage(texts, seats.labels)
+    return Players(kind=kind, shape=(len(names),), names=names, passage=passage)
+
+
+def _passage(texts: Sequence[str], labels: Tensor) -> Passage:
+    """Return the text without the padding behind it, which has neither text nor player."""
+    players = labels.tolist()
+    length = len(players)
+    while length and players[length - 1] < 0 and not texts[length - 1]:
+        length -= 1
+    return Passage(texts=tuple(texts[:length]), players=tuple(players[:length]))
 
 
 def _over_picture(subject: Subject, labels: Tensor) -> Tensor | None:

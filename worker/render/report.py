@@ -15,12 +15,13 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from jobs.schemas import Explained
+from jobs.schemas import Explained, Players
 from worker.render import colours
 from worker.render.alternatives import alternative
 from worker.render.arrays import Floats
 from worker.render.png import encode
 from worker.render.report_logic import of_logic
+from worker.render.report_passage import passage_section
 from worker.render.report_sections import sections
 from worker.render.sheet import class_name
 from worker.render.text import count, number
@@ -60,6 +61,7 @@ def report(result: Mapping[str, Any], pictures: Mapping[str, bytes], *, pixels: 
         title=escape(f"Why {class_name(explained)}?"),
         summary=_summary(result, explained),
         notes=_notes(result.get("notes") or ()),
+        passage=passage_section(Players.model_validate(result["players"]).passage),
         figures=_figures(result, pictures, pixels),
         sections=sections(result),
         version=escape(str((result.get("provenance") or {}).get("code_version", ""))),

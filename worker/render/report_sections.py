@@ -27,7 +27,7 @@ def sections(result: Mapping[str, Any]) -> str:
         ("Details", _pairs(result.get("details") or {})),
         ("What ran", _pairs(_flat(result.get("provenance") or {}))),
         ("More files", _files(result.get("artifacts") or ())),
-        ("Run it again", _again(result.get("provenance"), result["explained"])),
+        ("Run it again", _again(result)),
     )
     return "".join(f"<section><h2>{title}</h2>{content}</section>" for title, content in parts if content)
 
@@ -100,9 +100,11 @@ def _flat(provenance: Mapping[str, Any]) -> dict[str, Any]:
     return {**provenance, "versions": text or None}
 
 
-def _again(provenance: Mapping[str, Any] | None, explained: Mapping[str, Any]) -> str:
+def _again(result: Mapping[str, Any]) -> str:
+    provenance, explained = result.get("provenance"), result["explained"]
     if not provenance:
         return ""
+    part = "image" if result["players"].get("passage") is None else "tokens"
     target = explained["index"]
     if explained.get("against") is not None:
         target = {"index": target, "against": explained["against"]}
@@ -114,7 +116,7 @@ def _again(provenance: Mapping[str, Any] | None, explained: Mapping[str, Any]) -
         "seed": provenance["seed"],
     }
     command = (
-        f"curl -s http://127.0.0.1:8000/v1/explanations -F image=@INPUT -F request={shlex.quote(json.dumps(request))}"
+        f"curl -s http://127.0.0.1:8000/v1/explanations -F {part}=@INPUT -F request={shlex.quote(json.dumps(request))}"
     )
     hint = f"INPUT is the file whose SHA-256 is {provenance['input_sha256']}." if provenance.get("input_sha256") else ""
     return f"<p>On the service that holds this model. {hint}</p><pre>{escape(command)}</pre>"
