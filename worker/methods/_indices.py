@@ -28,6 +28,8 @@ from torch import Tensor
 from worker.methods._transforms import mobius, orders, player_count, zeta_adjoint
 
 Index = Literal["SV", "BV", "SII", "BII", "k-SII", "STII", "FSII"]
+AnyIndex = Literal["SV", "BV", "SII", "BII", "k-SII", "STII", "FSII", "Moebius"]
+"""The dividends themselves are an index too."""
 Weight = Callable[[int, int, int], Fraction]
 """`weight(t, s, order)`: the share of the dividend of a set of t players that one of its subsets of s gets."""
 
@@ -71,18 +73,29 @@ def index_values(table: Tensor, index: Index, *, order: int = 2) -> IndexValues:
     if index not in get_args(Index):
         raise ValueError(f"expected one of {', '.join(get_args(Index))}, got {index!r}")
     order = 1 if index in ("SV", "BV") else order
+    found = index_table(table, index, order=order)
+    places = torch.cat(_places(n, order)).to(table.device)
+    return IndexValues(
+        index=index, players=n, order=order, sets=subsets(n, order), values=found[places],
+        baseline_value=float(table[0]),
+    )  # fmt: skip
+
+
+def index_table(table: Tensor, index: AnyIndex, *, order: int) -> Tensor:
+    """Compute an index for all sets of 1 to `order` players: `(2^n,)` float64, 0 at all other sets.
+
+    Raises:
+        ValueError: An order outside 1..n.
+    """
+    n = player_count(table)
     if not 1 <= order <= n:
         raise ValueError(f"expected an order of 1 to {n} players, got {order}")
     dividends = mobius(table.double())
-    sets = subsets(n, order)
-    places = _places(n, order)
-    parts = [
-        _shared_out(dividends, WEIGHTS[index], size=size, order=order)[place.to(table.device)]
-        for size, place in enumerate(places, start=1)
-    ]
-    return IndexValues(
-        index=index, players=n, order=order, sets=sets, values=torch.cat(parts), baseline_value=float(table[0])
-    )
+    sizes = orders(n, device=table.device)
+    found = torch.zeros_like(dividends)
+    for size in range(1, order + 1):
+        found = torch.where(sizes == size, _shared_out(dividends, WEIGHTS[index], size=size, order=order), found)
+    return found
 
 
 def _shared_out(dividends: Tensor, weight: Weight, *, size: int, order: int) -> Tensor:
@@ -146,7 +159,11 @@ def _fsii(larger: int, size: int, order: int) -> Fraction:
     return -share if (order - size) % 2 else share
 
 
-WEIGHTS: dict[Index, Weight] = {
+def _moebius(larger: int, size: int, order: int) -> Fraction:  # noqa: ARG001
+    return Fraction(int(larger == size))
+
+
+WEIGHTS: dict[AnyIndex, Weight] = {
     "SV": _sii,
     "BV": _bii,
     "SII": _sii,
@@ -154,6 +171,7 @@ WEIGHTS: dict[Index, Weight] = {
     "k-SII": _k_sii,
     "STII": _stii,
     "FSII": _fsii,
+    "Moebius": _moebius,
 }
 
 
