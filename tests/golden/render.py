@@ -12,6 +12,7 @@ import numpy as np
 
 from jobs.schemas import Explanation
 from tests.explanations import of_features, picture, scattered_sets, signed_map
+from tests.logical_explanations import checkpoints, of_cells, of_players, profile
 from worker import render
 
 FOLDER = Path(__file__).parent / "render"
@@ -23,6 +24,12 @@ def explanations() -> Mapping[str, Explanation]:
         "sets": scattered_sets(sets=9),
         "signed": signed_map(16),
         "features": of_features([0.5, -1.25, 3e-4], ("age", "Größe", "a name that is much too long for its column")),
+        "cells": of_cells(sequence=checkpoints(5)),
+        "columns": of_players(6, names=("age", "Größe", "a name that is much too long for its row", "猫", "e", "f")),
+        "words": of_players(9, kind="token", names=("the", "film", "is", "not", "a", "masterpiece", ",", "it", "is")),
+        "nothing": of_players(
+            3, found=(), orders=profile(3, scale=0.0, split=False), arrays={"strengths": np.zeros(11)}
+        ),
     }
 
 
@@ -36,6 +43,8 @@ def files() -> dict[str, bytes]:
 
 
 def _pixels(explanation: Explanation) -> np.ndarray | None:
+    if "player_labels" in explanation.arrays:
+        return picture(len(explanation.arrays["player_labels"]))
     shape = explanation.players.shape
     return picture(shape[1]) if len(shape) == 3 else None
 

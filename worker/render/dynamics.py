@@ -17,7 +17,7 @@ from worker.render.sheet import Block, blank, heading, lines, sheet
 from worker.render.text import number
 
 MOST_PANELS = 12
-COLUMNS = 6
+MOST_COLUMNS = 6
 _GAP = 10
 _CURVE_HEIGHT = 170
 
@@ -50,14 +50,16 @@ def lowest_step(sequence: Sequence[Checkpoint]) -> int:
 
 
 def _small_multiples(sequence: Sequence[Checkpoint], shown: Sequence[int]) -> list[Block]:
-    rows = []
-    for start in range(0, len(shown), COLUMNS):
-        steps = shown[start : start + COLUMNS]
-        rows += [titles(sequence, steps, COLUMNS), profile_row(sequence, steps, COLUMNS)]
+    rows: list[Block] = []
+    bands = -(-len(shown) // MOST_COLUMNS)
+    columns = -(-len(shown) // bands)
+    for start in range(0, len(shown), columns):
+        steps = shown[start : start + columns]
+        rows += [titles(sequence, steps, columns), profile_row(sequence, steps, columns)]
         if any(checkpoint.orders.disentangled for checkpoint in sequence):
-            rows.append(split_row(sequence, steps, COLUMNS))
+            rows.append(split_row(sequence, steps, columns))
         if any(checkpoint.emerged for checkpoint in sequence):
-            rows.append(emerged_row(sequence, steps, COLUMNS))
+            rows.append(emerged_row(sequence, steps, columns))
     return rows
 
 

@@ -18,8 +18,8 @@ ROOM = 860
 _CHIPS = (BADGE_WIDTH + 14, 590)  # from where to where the chips may be
 _BAR = (612, 770)
 _LINE = 26
-_PADDING = 6
-_SPACE = 6
+_PADDING = 5
+_SPACE = 1
 _MOST_LINES = 4
 _WIDEST_NAME = 220
 
@@ -33,7 +33,8 @@ class Word:
 
     @property
     def width(self) -> int:
-        return width(self.text, TEXT_SIZE) + (2 * _PADDING if self.is_chip else 0)
+        # Words without a frame take as much, so that those of a text stand below each other in all rows.
+        return width(self.text, TEXT_SIZE) + 2 * _PADDING
 
 
 def interaction_rows(interactions: Sequence[Interaction], names: Sequence[str], *, running_text: bool) -> Block:
@@ -69,7 +70,7 @@ def _row(block: Block, top: int, interaction: Interaction, lines: Sequence[Seque
 def _write_word(block: Block, place: tuple[int, int], word: Word, strength: float) -> None:
     left, top = place
     if not word.is_chip:
-        write(block, (left, top + 3), word.text, TEXT_SIZE, MUTED)
+        write(block, (left + _PADDING, top + 3), word.text, TEXT_SIZE, MUTED)
         return
     box = (left, top, left + word.width, top + _LINE - 4)
     outline, fill = of_sign(strength), of_sign(strength, pale=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from jobs.schemas import Explanation, Interaction
 from worker.render.arrays import Floats
-from worker.render.interaction_rows import MOST_ROWS, ROOM, interaction_rows
+from worker.render.interaction_rows import MOST_ROWS, interaction_rows
 from worker.render.panels import MOST_PANELS, panels
 from worker.render.players import player_names
 from worker.render.png import encode
@@ -41,8 +41,7 @@ def _panels(explanation: Explanation, drawn: Sequence[Interaction], pixels: Floa
 
 def _rows(explanation: Explanation, drawn: Sequence[Interaction]) -> Block:
     names = player_names(explanation.players)
-    rows = interaction_rows(drawn, names, running_text=explanation.players.kind == "token")
-    return rows if drawn else lines(["No interaction is in the answer."], ROOM)
+    return interaction_rows(drawn, names, running_text=explanation.players.kind == "token")
 
 
 def _title(explanation: Explanation, drawn: int) -> str:
@@ -55,7 +54,9 @@ def _title(explanation: Explanation, drawn: int) -> str:
 
 
 def _notes(explanation: Explanation, drawn: Sequence[Interaction], *, on_picture: bool) -> list[str]:
-    notes = [f"Strength: {explanation.unit}. Brown, + and to the right: it raises the output; blue, −: it lowers it"]
+    notes = []
+    if drawn:
+        notes.append(f"Strength: {explanation.unit}. Brown, +: it raises the output; blue, −: it lowers it")
     kinds = dict.fromkeys(interaction.kind for interaction in drawn)
     notes.append(". ".join(meaning for kind, meaning in MEANINGS.items() if kind in kinds))
     if drawn:

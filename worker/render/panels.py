@@ -89,8 +89,14 @@ def _about(block: Block, top: int, interaction: Interaction, largest: float, tag
     write(block, (BADGE_WIDTH + 8, top + 2), f"order {interaction.order}", TEXT_SIZE, MUTED)
     write_right(block, (SIDE, top + 2), strength_text(interaction.strength))
     strength_bar(block, (0, top + 27, SIDE - 1, top + 34), interaction.strength, largest)
+    write(block, (0, top + 43), fit(_members(interaction, tags), TEXT_SIZE, SIDE), TEXT_SIZE, INK)
+
+
+def _members(interaction: Interaction, tags: Sequence[str]) -> str:
     members = f" {joint(interaction.kind)} ".join(tags[member] for member in interaction.members)
-    write(block, (0, top + 43), fit(members, TEXT_SIZE, SIDE), TEXT_SIZE, INK)
+    if not all(tag.isdecimal() for tag in tags):
+        return members
+    return f"player {members}" if interaction.order == 1 else f"players {members}"
 
 
 def _captioned(picture: Picture, caption: Callable[[Block, int], None]) -> Block:
