@@ -84,6 +84,13 @@ class Solution:
     bound: Tensor
     iterations: int
 
+    def select(self, samples: Tensor) -> Solution:
+        """Keep some samples, by index or mask."""
+        return Solution(
+            self.atoms[samples], self.noise[samples], self.prices[samples], self.objective[samples],
+            self.bound[samples], self.iterations,
+        )  # fmt: skip
+
     @property
     def gap(self) -> Tensor:
         """`(objective - bound) / objective`, `(batch,)`; 0 where nothing had to be explained."""
