@@ -63,15 +63,19 @@ class Client:
             raise Refused(model["error"])
         return model
 
-    def explain(self, model_id: str, image: bytes, **request: Any) -> Document:
+    def explain(self, model_id: str, image: bytes | None = None, **request: Any) -> Document:
         """Ask for an explanation and return the job, which may not have begun.
 
         Args:
+            image: A picture's bytes; other input goes into the request, such as
+                `input={"tokens": {"ids": [101, 2025, 2204, 102], "words": [None, 0, 1, None]}}`.
             request: `method`, `target`, `params`, `seed`, … as in `GET /v1/methods/{id}`.
 
         Raises:
             Refused: The request cannot be computed.
         """
+        if image is None:
+            return self._json("POST", "/v1/explanations", json={"model": model_id, **request})
         body = json.dumps({"model": model_id, **request})
         parts = {"request": (None, body, "application/json"), "image": ("image", image)}
         return self._json("POST", "/v1/explanations", files=parts)

@@ -172,3 +172,44 @@ def test_samples_that_take_too_much_memory_together_are_refused_before_they_are_
         load(large, b"", b"", b"", settings=settings)
 
     assert refused.value.errors[0].pointer == "/samples"
+
+
+def tokens_model(**changes):
+    described = {"kind": "tokens", "shape": [6], "vocabulary": 20, "mask_id": 1, "padding_id": 0, **changes}
+    layers = [{"type": "embedding", "outputs": 4}, {"type": "token-mean"}, {"type": "linear", "outputs": 10}]
+    return model({"architecture": {"family": "sequential", "layers": layers}, "input": described})
+
+
+def test_tokens_are_filled_up_with_padding_that_is_no_word():
+    subject = load(tokens_model(), b'{"ids": [2, 3, 4], "texts": ["a", "b", "##c"], "words": [null, 0, 0]}')
+
+    assert subject.input.dtype == torch.int64
+    assert subject.input.tolist() == [2, 3, 4, 0, 0, 0]
+    assert subject.names == ("a", "b", "##c", "", "", "")
+    assert subject.words == (None, 0, 0, None, None, None)
+    assert (subject.mask_id, subject.pixels) == (1, None)
+    assert (subject.players.kind, subject.players.shape) == ("token", (6,))
+
+
+def test_tokens_alone_are_words_named_by_the_vocabulary():
+    named, unnamed = tokens_model(names=[f"w{id}" for id in range(20)]), tokens_model()
+
+    assert load(named, b'{"ids": [2, 0, 4]}').names == ("w2", "w0", "w4", "", "", "")
+    assert load(unnamed, b'{"ids": [2, 0, 4]}').names == ("2", "0", "4", "", "", "")
+    assert load(unnamed, b'{"ids": [2, 0, 4]}').words == (0, None, 2, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"[2, 3]", "expected a JSON object of ids, texts and words"),
+        (b"\xff", "expected a JSON object"),
+        (b'{"ids": [2, 20]}', "tokens/ids/1: expected an id below the vocabulary of 20, got 20"),
+        (b'{"ids": [2, 2, 2, 2, 2, 2, 2]}', "at most 6 tokens, got 7"),
+        (b'{"ids": [0, 0]}', "not padding"),
+        (b'{"ids": [2], "words": [0, 1]}', "as many words as ids, 1, got 2"),
+    ],
+)
+def test_other_tokens_are_refused(data, message):
+    with pytest.raises(InvalidInput, match=message):
+        load(tokens_model(), data)
