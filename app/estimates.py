@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,11 +19,7 @@ NOTE: Final = (
 def estimated(checked: Checked) -> EstimateDocument:
     """Return the estimate of a checked request."""
     found = checked.inspection
-    inputs = math.prod(checked.model.manifest.input.shape)
-    cost = catalog.estimate(
-        checked.spec, checked.params, inputs=inputs, outputs=found.outputs,
-        samples=1 + len(checked.samples), checkpoints=1 + len(checked.checkpoints),
-    )  # fmt: skip
+    cost = catalog.estimate(checked.spec, checked.quantities)
     return EstimateDocument(
         method=checked.spec.id,
         model=checked.model.id,

@@ -59,6 +59,7 @@ class Checked:
         return quantities(
             self.params, kind=self.kind, shape=self.model.manifest.input.shape, outputs=self.inspection.outputs,
             words=max((_words(data) for data in (self.data, *self.samples)), default=0) if self.kind == "tokens" else 0,
+            contrast=self.target is not None and self.target.against is not None,
             samples=1 + len(self.samples), checkpoints=1 + len(self.checkpoints),
         )  # fmt: skip
 

@@ -164,26 +164,12 @@ def _shortened(message: str, *, limit: int = 300) -> str:
     return message if len(message) <= limit else f"{message[:limit]}…"
 
 
-def estimate(
-    spec: MethodSpec,
-    params: Mapping[str, JsonValue],
-    *,
-    inputs: int,
-    outputs: int,
-    samples: int = 1,
-    checkpoints: int = 1,
-) -> Cost:
+def estimate(spec: MethodSpec, names: Mapping[str, Any]) -> Cost:
     """Return an upper bound of what a job would evaluate.
 
     Args:
-        params: Completed parameters.
-        inputs: Numbers in one input of the model.
-        outputs: Numbers in one output of the model.
-        samples: Inputs that the request gives; `given_samples` of a method's expressions.
-        checkpoints: Models that it names; `given_checkpoints`.
+        names: Of `jobs.quantities`.
     """
-    given = {"given_samples": samples, "given_checkpoints": checkpoints}
-    names = {**params, "inputs": inputs, "outputs": outputs, **given}
     return Cost(**{quantity: math.ceil(evaluate(expression, names)) for quantity, expression in spec.cost.items()})
 
 
@@ -196,12 +182,16 @@ _OPERATORS: Final[Mapping[type[ast.AST], Callable[[Any, Any], Any]]] = {
     ast.Pow: operator.pow,
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.In: lambda item, items: item in items,
+    ast.NotIn: lambda item, items: item not in items,
 }
 _FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {"min": min, "max": max, "len": len}
 
 
 def evaluate(expression: str, names: Mapping[str, Any]) -> float:
-    """Evaluate a cost expression: numbers, strings, names, + - * / // **, == !=, `a if b else c`, min, max, len.
+    """Evaluate arithmetic: constants, names, + - * / // **, == != < <= in, and or not, `a if b else c`, min max len.
 
     Raises:
         ValueError: The expression holds anything else.
@@ -219,6 +209,12 @@ def _value(node: ast.AST, names: Mapping[str, Any]) -> Any:
             return _OPERATORS[type(op)](_value(left, names), _value(right, names))
         case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _OPERATORS:
             return _OPERATORS[type(op)](_value(left, names), _value(right, names))
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return not _value(operand, names)
+        case ast.BoolOp(op=op, values=values):
+            # Lazily, as Python does: the later ones may make no sense where an earlier one decides.
+            decides = any if isinstance(op, ast.Or) else all
+            return decides(_value(value, names) for value in values)
         case ast.IfExp(test=test, body=body, orelse=orelse):
             return _value(body if _value(test, names) else orelse, names)
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _FUNCTIONS:

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
+from jobs.rules import KEYWORD, Rule, broken
 from worker.methods._baselines import Baseline
+from worker.methods._game_rules import CONSISTENCY, DEFAULT_COUNT, FITTING
 from worker.methods._region_params import RegionParams
 from worker.methods._values import ValueName
 
 Who = Literal["auto", "grid", "cells", "regions", "columns", "words"]
 Absence = Literal["auto", "given", "mask"] | Baseline
 
-DEFAULT_COUNT = 10
-"""Players among drawn cells or a picture's own regions where no number is asked for; the AND-OR paper's."""
-
 Member = Annotated[int, Field(ge=0, le=1_000_000)] | Annotated[str, Field(min_length=1, max_length=200)]
 Group = Annotated[tuple[Member, ...], Field(min_length=1, max_length=10_000)]
+
+
+def _with_rules(schema: dict[str, Any], params: type[Any]) -> None:
+    schema[KEYWORD] = [rule.model_dump() for rule in params.rules]
 
 
 class GameParams(RegionParams):
     """Who plays, what absence is, and which number is explained.
 
-    A method overrides the defaults that suit it, and the numbers that it can afford.
+    A method overrides the defaults that suit it, and adds the rules of what it can afford.
     """
+
+    rules: ClassVar[tuple[Rule, ...]] = (*CONSISTENCY, *FITTING)
+
+    model_config = ConfigDict(json_schema_extra=_with_rules)
 
     players: Who = Field(
         "auto",
@@ -83,3 +90,9 @@ class GameParams(RegionParams):
         description="Which number is explained: log p/(1 - p) of the class, its logit, or its probability p. With "
         "target.against it is the difference of the two logits.",
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for fault in broken(CONSISTENCY, dict(self)):
+            raise ValueError(fault.detail)
+        return self

@@ -164,8 +164,7 @@ def register(
 
     Args:
         cost: Upper bounds of `forwards`, `backwards` and `hessian_rows`, as arithmetic over parameter names and
-            `inputs` (numbers in one input) and `outputs` (numbers in one output); of a series also over
-            `given_samples` (inputs) and `given_checkpoints` (models); see `jobs.catalog.evaluate`.
+            what else `jobs.quantities` names, such as `inputs`; see `jobs.catalog.evaluate`.
         series: Whether the method takes further inputs and earlier checkpoints (`Subject.samples`, `.checkpoints`).
 
     Raises:

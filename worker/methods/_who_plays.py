@@ -12,7 +12,8 @@ from torch import Tensor
 
 from jobs.errors import FieldError, InvalidInput, InvalidParameters
 from worker.methods import _players
-from worker.methods._game_params import DEFAULT_COUNT, GameParams
+from worker.methods._game_params import GameParams
+from worker.methods._game_rules import DEFAULT_COUNT
 from worker.methods._priors import segments
 from worker.methods._registry import Subject
 

@@ -1,0 +1,46 @@
+"""Rules: what a method demands of its parameters together, and of the input they meet, as data in the catalogue.
+
+JSON Schema judges one parameter at a time. A rule is arithmetic over all of them, and over the sizes of the input; see
+`jobs.quantities`. The schema of a method's parameters carries its rules under `x-rules`, so that the gateway refuses
+what a runner would have to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from jobs.catalog import evaluate
+from jobs.errors import FieldError
+from jobs.schemas import Frozen
+
+KEYWORD: Final = "x-rules"
+
+
+class Rule(Frozen):
+    """One demand.
+
+    Attributes:
+        holds: Arithmetic that must not be 0.
+        expected: What is demanded, for the person who broke it.
+        got: Arithmetic for what there is instead.
+        parameter: At fault.
+    """
+
+    holds: str
+    expected: str
+    got: str | None = None
+    parameter: str
+
+
+def broken(rules: Sequence[Rule], names: Mapping[str, Any]) -> Iterator[FieldError]:
+    """Yield a fault for every rule that does not hold."""
+    for rule in rules:
+        if not evaluate(rule.holds, names):
+            got = "" if rule.got is None else f", got {evaluate(rule.got, names):g}"
+            yield FieldError(pointer=f"/params/{rule.parameter}", detail=f"expected {rule.expected}{got}")
+
+
+def rules(schema: Mapping[str, Any]) -> list[Rule]:
+    """Return the rules in a JSON Schema of parameters."""
+    return [Rule.model_validate(rule) for rule in schema.get(KEYWORD, ())]

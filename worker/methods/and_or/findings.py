@@ -1,0 +1,92 @@
+"""What is found of one input or several: tables of values, and the sparsest logical model of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+
+from torch import Tensor
+
+from worker.methods._play import Played, play
+from worker.methods._registry import Report, Subject
+from worker.methods.and_or import orders, published, solver
+from worker.methods.and_or.interior_point import Watch
+from worker.methods.and_or.params import MOST_PLAYERS, AndOrParams
+from worker.methods.and_or.problem import Solution, SparseProblem, noise_band, sparse_problem
+
+_STAGE = "logical model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """Everything that an answer about one input is made of.
+
+    Attributes:
+        table: `(2^n,)`, v of every masked state.
+        cached: Whether the table was known before.
+        problem, solution: Of a batch of one.
+        threshold: τ, above which an interaction is salient.
+    """
+
+    played: Played
+    table: Tensor
+    cached: bool
+    problem: SparseProblem
+    solution: Solution
+    threshold: float
+
+    @property
+    def atoms(self) -> Tensor:
+        """Return `(2, 2^n)`: AND, then OR interactions, those of single players in the AND part."""
+        return self.solution.atoms[0]
+
+    @property
+    def forwards(self) -> int:
+        """Count the forward passes."""
+        return self.played.forwards + self.played.game.evaluations
+
+
+def find(subject: Subject, params: AndOrParams) -> Findings:
+    """Evaluate every masked state of one input, and find its logical model.
+
+    Raises:
+        InterplayError: As `play`, and as its `table`.
+    """
+    played = play(subject, params, most=MOST_PLAYERS)
+    table, cached = played.table(subject)
+    band = noise_band(table, params.noise)
+    problem, solution = solve_tables(table[None], params, band=band, seed=subject.seed, report=subject.report)
+    return Findings(
+        played=played, table=table, cached=cached, problem=problem, solution=solution,
+        threshold=orders.salience_threshold(table[None], params.salience),
+    )  # fmt: skip
+
+
+def solve_tables(
+    tables: Tensor, params: AndOrParams, *, band: Tensor, seed: int, report: Report
+) -> tuple[SparseProblem, Solution]:
+    """Find the logical models of `(samples, 2^n)` tables.
+
+    Args:
+        band: Half-width ζ of the noise band; of several samples, the mean of theirs.
+        report: Told how far it is, in hundredths; may raise to cancel.
+    """
+    problem = sparse_problem(tables, band, empty=params.empty)
+    if params.solver == "published":
+        watch = _by_steps(report, params.steps)
+        return problem, published.solve(problem, steps=params.steps, learning_rate=params.learning_rate, watch=watch)
+    watch = _by_gap(report, params.tolerance)
+    return problem, solver.solve(problem, tolerance=params.tolerance, seed=seed, watch=watch)
+
+
+def _by_steps(report: Report, steps: int) -> Watch:
+    return lambda step, gap: report(_STAGE, step, steps)
+
+
+def _by_gap(report: Report, tolerance: float) -> Watch:
+    """The gap falls by about the same factor a step, so its logarithm tells how far a solver is."""
+    return lambda step, gap: report(_STAGE, _hundredths(gap, tolerance), 100)
+
+
+def _hundredths(gap: float, tolerance: float) -> int:
+    return round(100 * min(max(log(max(gap, tolerance)) / log(tolerance), 0.0), 1.0))
