@@ -8,7 +8,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jobs.order_profiles import Checkpoint, DeltaFit, Disentangling, OrderProfile, SignedProfile
+from jobs.order_profiles import (
+    Checkpoint,
+    DeltaFit,
+    Disentangling,
+    Disturbed,
+    OrderProfile,
+    SignedProfile,
+    Similarity,
+    SpindleFit,
+)
 from jobs.schemas import Explained, Explanation, Interaction, Players
 
 Kind = Literal["patch", "region", "feature", "token"]
@@ -119,3 +128,24 @@ def difference(later: SignedProfile, earlier: SignedProfile) -> SignedProfile:
 def signed(values: np.ndarray) -> SignedProfile:
     """`(2, n)` as a value."""
     return SignedProfile(positive=tuple(values[0].tolist()), negative=tuple(values[1].tolist()))
+
+
+def disturbed(count: int, *, n: int = 8) -> tuple[Disturbed, ...]:
+    """Weight noise and FGSM in turn, that add the more the larger they are."""
+    kinds: tuple[Literal["weight-noise", "fgsm"], ...] = ("weight-noise", "fgsm")
+    changes = [profile(n, peak=3, scale=0.1 * (1 + at), split=False) for at in range(count)]
+    return tuple(
+        Disturbed(
+            kind=kinds[at % 2], size=0.1 * (1 + at), orders=one, change=one.all,
+            spindle=SpindleFit(alpha=0.4, beta=0.2, profile=one.salient, error=0.2),
+        )
+        for at, one in enumerate(changes)
+    )  # fmt: skip
+
+
+def similarities(count: int, *, n: int = 8) -> tuple[Similarity, ...]:
+    """Shares that fall with the order; of the highest order there is nothing to compare."""
+    shares = (*(1 / order for order in range(1, n)), None)
+    return tuple(
+        Similarity(between="checkpoints", one=f"epoch {at}", other="epoch 40", by_order=shares) for at in range(count)
+    )

@@ -12,7 +12,7 @@ import numpy as np
 
 from jobs.schemas import Explanation
 from tests.explanations import of_features, picture, scattered_sets, signed_map
-from tests.logical_explanations import checkpoints, of_cells, of_players, profile
+from tests.logical_explanations import checkpoints, disturbed, of_cells, of_players, profile, similarities
 from worker import render
 
 FOLDER = Path(__file__).parent / "render"
@@ -24,7 +24,7 @@ def explanations() -> Mapping[str, Explanation]:
         "sets": scattered_sets(sets=9),
         "signed": signed_map(16),
         "features": of_features([0.5, -1.25, 3e-4], ("age", "Größe", "a name that is much too long for its column")),
-        "cells": of_cells(sequence=checkpoints(5)),
+        "cells": of_cells(sequence=checkpoints(5), disturbed=disturbed(4), similarities=similarities(2)),
         "columns": of_players(6, names=("age", "Größe", "a name that is much too long for its row", "猫", "e", "f")),
         "words": of_players(9, kind="token", names=("the", "film", "is", "not", "a", "masterpiece", ",", "it", "is")),
         "nothing": of_players(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.order_profiles import Checkpoint, OrderProfile
+from jobs.context_orders import ContextOrders
+from jobs.order_profiles import Checkpoint, Disturbed, OrderProfile, SignedProfile, Similarity
 from jobs.schemas import Players
 from worker.render.players import player_names
 from worker.render.signs import joint, strength_text
@@ -22,8 +23,14 @@ def alternative(name: str, result: Mapping[str, Any]) -> str:
         return _orders(OrderProfile.model_validate(result["orders"]))
     if name == "sparsity.png":
         return "Strengths of all interactions in falling order on a logarithmic axis, with the salience threshold."
+    if name in ("bottleneck.png", "pairs.png"):
+        return _contexts(ContextOrders.model_validate(result["contexts"]), name)
     if name == "dynamics.png":
         return _dynamics([Checkpoint.model_validate(step) for step in result["sequence"]])
+    if name == "disturbances.png":
+        return _disturbances([Disturbed.model_validate(one) for one in result["disturbed"]])
+    if name == "similarities.png":
+        return _similarities([Similarity.model_validate(one) for one in result["similarities"]])
     return name
 
 
@@ -52,7 +59,36 @@ def _orders(profile: OrderProfile) -> str:
     )
 
 
+def _contexts(contexts: ContextOrders, name: str) -> str:
+    measured = contexts.corrected or contexts.relative
+    if measured is None:
+        return "No pair interacts."
+    if name == "pairs.png":
+        return "The strongest pairs at " + ", ".join(f"m = {place.order}" for place in contexts.strongest) + "."
+    strengths = zip(contexts.orders, measured.values, strict=True)
+    told = ", ".join(f"{number(value)} at m = {order}" for order, value in strengths)
+    return f"Relative strength of interactions by context order: {told}."
+
+
 def _dynamics(steps: list[Checkpoint]) -> str:
     means = ", ".join(number(step.orders.mean_order) for step in steps)
     counts = ", ".join(amount(step.orders.salient_count) for step in steps)
     return f"{count(len(steps), 'checkpoint')} in the order of training. Mean order: {means}. Salient: {counts}."
+
+
+def _disturbances(disturbed: list[Disturbed]) -> str:
+    told = (f"{one.kind} {number(one.size)}: {number(_total(one.change))}" for one in disturbed)
+    return f"Strength that disturbances added. {'; '.join(told)}."
+
+
+def _total(profile: SignedProfile) -> float:
+    return sum(profile.positive) + sum(profile.negative)
+
+
+def _similarities(compared: list[Similarity]) -> str:
+    told = (f"{one.one} and {one.other}: {', '.join(map(_share, one.by_order))}" for one in compared)
+    return f"Similarity by order, from 1 on. {'; '.join(told)}."
+
+
+def _share(share: float | None) -> str:
+    return "none" if share is None else number(share)

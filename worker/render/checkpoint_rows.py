@@ -1,24 +1,20 @@
-"""Small multiples: one panel a checkpoint, all panels of a row on one scale."""
+"""What dynamics.png shows of every checkpoint: its profile, the profile's parts, and what emerged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-from PIL import ImageDraw
 
 from jobs.order_profiles import Checkpoint, SignedProfile
+from worker.render import small_multiples
 from worker.render.arrays import Floats
-from worker.render.axes import Axis, axis_around, centred, write_ticks
-from worker.render.colours import INK, MUTED
-from worker.render.order_bars import SIGNS, Slots, bars, changes, fitted_parts, signed, stacks, write_orders
-from worker.render.sheet import TEXT_SIZE, Block, blank
-from worker.render.text import fit, number, write
+from worker.render.axes import Axis, centred
+from worker.render.colours import MUTED
+from worker.render.order_bars import Slots, bars, both_ways, changes, fitted_parts, signed, stacks
+from worker.render.sheet import Block
+from worker.render.text import number
 
-ROOM = 1020
-_LEFT = 56
-_GAP = 12
-_CAPTION, _FOOT = 24, 22
 _PROFILE, _SPLIT, _EMERGED = 140, 110, 96  # heights of the bars
 
 Draw = Callable[[Block, Axis, Slots, Checkpoint], None]
@@ -26,14 +22,10 @@ Draw = Callable[[Block, Axis, Slots, Checkpoint], None]
 
 def titles(sequence: Sequence[Checkpoint], steps: Sequence[int], columns: int) -> Block:
     """The checkpoints' numbers and names, and how strong their interactions are together."""
-    block = blank(ROOM, 38)
-    for column, step in enumerate(steps):
-        left, right = _column(column, columns)
-        name = fit(f"{step + 1} · {sequence[step].name}", TEXT_SIZE, right - left)
-        total = fit(f"strength {number(_total(sequence[step]))}", TEXT_SIZE, right - left)
-        write(block, (left, 0), name, TEXT_SIZE, INK)
-        write(block, (left, 19), total, TEXT_SIZE, MUTED)
-    return block
+    texts = [
+        (f"{step + 1} · {sequence[step].name}", f"strength {number(total_strength(sequence[step]))}") for step in steps
+    ]
+    return small_multiples.titles(texts, columns)
 
 
 def profile_row(sequence: Sequence[Checkpoint], steps: Sequence[int], columns: int) -> Block:
@@ -44,9 +36,9 @@ def profile_row(sequence: Sequence[Checkpoint], steps: Sequence[int], columns: i
         bars(block, axis, slots, everything, start=0.08, end=0.92, pale=True)
         bars(block, axis, slots, salient, start=0.24, end=0.76, pale=False)
 
-    heights = [_shares(one, signed(part)) for one in sequence for part in _profiles(one)]
+    heights = both_ways([_shares(one, signed(part)) for one in sequence for part in _profiles(one)])
     caption = "Strength by order, % of the checkpoint's; up: raises the output; down: lowers it; full colour: salient"
-    return _row(sequence, steps, columns, caption, draw, _both_ways(heights), _PROFILE)
+    return _row(sequence, steps, columns, draw, caption=caption, heights=heights, room=_PROFILE)
 
 
 def split_row(sequence: Sequence[Checkpoint], steps: Sequence[int], columns: int) -> Block:
@@ -58,71 +50,63 @@ def split_row(sequence: Sequence[Checkpoint], steps: Sequence[int], columns: int
             stacks(block, axis, slots, _shares(checkpoint, parts), start=0.1, end=0.9)
 
     splits = [(one, one.orders.disentangled) for one in sequence]
-    heights = [_shares(one, part) for one, split in splits if split for part in fitted_parts(split).cumsum(axis=0)]
+    heights = both_ways(
+        [_shares(one, part) for one, split in splits if split for part in fitted_parts(split).cumsum(axis=0)]
+    )
     caption = "Of it decay (green) and spindle (hatched), %; with a dot where it is more or less than both: residual"
-    return _row(sequence, steps, columns, caption, draw, _both_ways(heights), _SPLIT)
+    return _row(sequence, steps, columns, draw, caption=caption, heights=heights, room=_SPLIT)
 
 
 def emerged_row(sequence: Sequence[Checkpoint], steps: Sequence[int], columns: int) -> Block:
     """ΔA^(m)±, over Z where every checkpoint has a Z, else in the unit of strength."""
-    changed = [one for one in sequence if one.emerged is not None]
-    over_z = all(one.emerged_normalised is not None for one in changed)
-    found = {one.model: one.emerged_normalised if over_z else one.emerged for one in changed}
+    over_z = all(one.emerged_normalised is not None for one in sequence if one.emerged is not None)
+
+    def emerged(checkpoint: Checkpoint) -> SignedProfile | None:
+        return checkpoint.emerged_normalised if over_z else checkpoint.emerged
 
     def draw(block: Block, axis: Axis, slots: Slots, checkpoint: Checkpoint) -> None:
-        emerged = found.get(checkpoint.model)
-        if emerged is None:
+        difference = emerged(checkpoint)
+        if difference is None:
             centred(block, ((slots.left + slots.right) // 2, axis.place(0) - 20), "the reference", MUTED)
         else:
-            changes(block, axis, slots, signed(emerged))
+            changes(block, axis, slots, signed(difference))
 
-    heights = np.concatenate([signed(emerged) for emerged in found.values() if emerged is not None])
+    found = [signed(difference) for one in sequence if (difference := emerged(one)) is not None]
     unit = ", each over its own salient strength of order 1" if over_z else ""
     caption = f"Salient strength that emerged (up) or went (down){unit}; brown: of positive, blue: of negative"
-    return _row(sequence, steps, columns, caption, draw, heights, _EMERGED)
+    heights = np.concatenate(found).ravel().tolist()
+    return _row(sequence, steps, columns, draw, caption=caption, heights=heights, room=_EMERGED)
+
+
+def total_strength(checkpoint: Checkpoint) -> float:
+    """Strength of all interactions, of all orders and either sign."""
+    return float(signed(checkpoint.orders.all).sum())
 
 
 def _row(
     sequence: Sequence[Checkpoint],
     steps: Sequence[int],
     columns: int,
-    caption: str,
     draw: Draw,
-    heights: Floats,
+    *,
+    caption: str,
+    heights: Iterable[float],
     room: int,
 ) -> Block:
-    block = blank(ROOM, _CAPTION + room + _FOOT)
-    write(block, (_LEFT, 0), fit(caption, TEXT_SIZE, ROOM - _LEFT), TEXT_SIZE, MUTED)
-    axis = axis_around(heights.ravel().tolist(), _CAPTION + room, _CAPTION + 4)
-    write_ticks(block, axis, _LEFT, _column(len(steps) - 1, columns)[1], most=6)
-    for column, step in enumerate(steps):
-        left, right = _column(column, columns)
-        slots = Slots(left, right, len(sequence[step].orders.all.positive))
-        draw(block, axis, slots, sequence[step])
-        ImageDraw.Draw(block).line((left, axis.place(0), right, axis.place(0)), fill=INK)
-        write_orders(block, slots, block.height - _FOOT + 3)
-    return block
+    draws = [_of(draw, sequence[step]) for step in steps]
+    orders = len(sequence[0].orders.all.positive)
+    return small_multiples.row(draws, columns, orders=orders, caption=caption, heights=heights, room=room)
+
+
+def _of(draw: Draw, checkpoint: Checkpoint) -> small_multiples.Draw:
+    return lambda block, axis, slots: draw(block, axis, slots, checkpoint)
 
 
 def _profiles(checkpoint: Checkpoint) -> tuple[SignedProfile, SignedProfile]:
     return checkpoint.orders.all, checkpoint.orders.salient
 
 
-def _both_ways(profiles: Sequence[Floats]) -> Floats:
-    """What an axis must hold where negative strength points down."""
-    return np.concatenate([sign * profile[side] for profile in profiles for side, sign in enumerate(SIGNS)])
-
-
-def _total(checkpoint: Checkpoint) -> float:
-    return float(signed(checkpoint.orders.all).sum())
-
-
 def _shares(checkpoint: Checkpoint, values: Floats) -> Floats:
     """In hundredths of the strength of all interactions; 0 where there is none."""
-    total = _total(checkpoint)
+    total = total_strength(checkpoint)
     return 100 * values / total if total else np.zeros_like(values)
-
-
-def _column(column: int, columns: int) -> tuple[int, int]:
-    size = (ROOM - _LEFT) / columns
-    return round(_LEFT + column * size), round(_LEFT + (column + 1) * size - _GAP)

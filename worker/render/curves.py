@@ -27,8 +27,10 @@ class Curve:
     as_percent: bool = False
 
 
-def curve_chart(curve: Curve, labels: Sequence[str], size: tuple[int, int], *, mark: int | None = None) -> Block:
-    """Draw a curve in a block of `size`; a broken line stands at the step `mark`.
+def curve_chart(
+    curve: Curve, labels: Sequence[str], size: tuple[int, int], *, mark: int | None = None, highest: float = 0.0
+) -> Block:
+    """Draw a curve in a block of `size`; a broken line stands at the step `mark`; the axis reaches `highest` at least.
 
     Raises:
         ValueError: A value is not finite.
@@ -36,7 +38,7 @@ def curve_chart(curve: Curve, labels: Sequence[str], size: tuple[int, int], *, m
     block = blank(*size)
     scale = 100.0 if curve.as_percent else 1.0
     known = [(step, scale * value) for step, value in enumerate(curve.values) if value is not None]
-    axis = axis_around((value for _, value in known), size[1] - _BOTTOM, _TOP + 16)
+    axis = axis_around([scale * highest, *(value for _, value in known)], size[1] - _BOTTOM, _TOP + 16)
     across = Axis(-0.5, len(labels) - 0.5, _LEFT, size[0])
     write(block, (0, 0), fit(curve.title, TEXT_SIZE, size[0]), TEXT_SIZE, INK)
     write_ticks(block, axis, _LEFT, size[0], most=3)

@@ -8,16 +8,16 @@ import numpy as np
 
 from jobs.order_profiles import Checkpoint
 from jobs.schemas import Explanation
-from worker.render.checkpoint_rows import ROOM, emerged_row, profile_row, split_row, titles
+from worker.render.checkpoint_rows import emerged_row, profile_row, split_row, titles
 from worker.render.colours import PALETTE
 from worker.render.curves import Curve, curve_chart
 from worker.render.order_bars import SPINDLE
 from worker.render.png import encode
 from worker.render.sheet import Block, blank, heading, lines, sheet
+from worker.render.small_multiples import ROOM, columns_for
 from worker.render.text import number
 
 MOST_PANELS = 12
-MOST_COLUMNS = 6
 _GAP = 10
 _CURVE_HEIGHT = 170
 
@@ -51,8 +51,7 @@ def lowest_step(sequence: Sequence[Checkpoint]) -> int:
 
 def _small_multiples(sequence: Sequence[Checkpoint], shown: Sequence[int]) -> list[Block]:
     rows: list[Block] = []
-    bands = -(-len(shown) // MOST_COLUMNS)
-    columns = -(-len(shown) // bands)
+    columns = columns_for(len(shown))
     for start in range(0, len(shown), columns):
         steps = shown[start : start + columns]
         rows += [titles(sequence, steps, columns), profile_row(sequence, steps, columns)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,13 @@ def signed(profile: SignedProfile) -> Floats:
         ValueError: A strength is not finite.
     """
     return finite(np.array([profile.positive, profile.negative], dtype=np.float64))
+
+
+def both_ways(profiles: Sequence[Floats]) -> list[float]:
+    """What an axis must hold where negative strength points down: heights of `(2, n)` profiles."""
+    return [
+        height for profile in profiles for side, sign in enumerate(SIGNS) for height in (sign * profile[side]).tolist()
+    ]
 
 
 def fitted_parts(split: Disentangling) -> Floats:

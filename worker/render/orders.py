@@ -17,6 +17,7 @@ from worker.render.order_bars import (
     SPINDLE,
     Slots,
     bars,
+    both_ways,
     filled,
     fitted_parts,
     residual_mark,
@@ -70,8 +71,7 @@ def _chart(profile: OrderProfile) -> Block:
 def _extremes(everything: Floats, salient: Floats, parts: Floats | None) -> list[float]:
     """What the axis must hold, downwards negative."""
     tops = [everything, salient] if parts is None else [everything, salient, *np.cumsum(parts, axis=0)]
-    stacked = np.stack(tops)
-    return [*stacked[:, 0].flat, *(-stacked[:, 1]).flat]
+    return both_ways(tops)
 
 
 def _write_axes(block: Block, slots: Slots) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from jobs.context_orders import ContextOrders
 from jobs.schemas import Explanation
 from worker.render.arrays import Floats
 from worker.render.bars import feature_bars, set_bars
+from worker.render.bottleneck import bottleneck
+from worker.render.disturbances import disturbances
 from worker.render.dynamics import dynamics
 from worker.render.interactions import interactions
 from worker.render.maps import overlay, saliency
 from worker.render.orders import orders
+from worker.render.pairs import pairs
 from worker.render.sets import sets
+from worker.render.similarities import similarities
 from worker.render.sparsity import sparsity
 
 
@@ -26,6 +31,8 @@ def pictures(explanation: Explanation, pixels: Floats | None) -> dict[str, bytes
         ValueError: A number to be drawn is not finite.
     """
     of_input = _of_features(explanation) if len(explanation.players.shape) == 1 else _of_image(explanation, pixels)
+    if explanation.contexts is not None:
+        return {**of_input, **_of_contexts(explanation, explanation.contexts, pixels)}
     return {**of_input, **_of_logic(explanation, pixels), **_of_orders(explanation)}
 
 
@@ -64,7 +71,15 @@ def _of_orders(explanation: Explanation) -> dict[str, bytes]:
         drawn["sparsity.png"] = sparsity(explanation)
     if explanation.sequence:
         drawn["dynamics.png"] = dynamics(explanation, explanation.sequence)
+    if explanation.disturbed:
+        drawn["disturbances.png"] = disturbances(explanation, explanation.disturbed)
+    if explanation.similarities:
+        drawn["similarities.png"] = similarities(explanation, explanation.similarities)
     return drawn
+
+
+def _of_contexts(explanation: Explanation, contexts: ContextOrders, pixels: Floats | None) -> dict[str, bytes]:
+    return {"bottleneck.png": bottleneck(explanation, contexts), "pairs.png": pairs(explanation, contexts, pixels)}
 
 
 def _holds_sets(explanation: Explanation) -> bool:

@@ -29,20 +29,25 @@ from worker.render.text import count, number
 _PAGE = Path(__file__).parent / "page"
 
 _CAPTIONS = {
+    "bottleneck.png": "How strongly two inputs interact while few, half or nearly all of the others are present. "
+    "Networks commonly dip in the middle.",
+    "pairs.png": "Which pairs those are. Brown pairs help each other; of a blue one, each takes the other's place.",
     "interactions.png": "What the model combines. The strength of an AND is added to its output when all members are "
     "present, that of an OR when at least one is.",
     "orders.png": "How many inputs the model combines at once: strength added up by the number of members. Strength of "
     "high order is what overfitted models have more of.",
+    "sparsity.png": "How few interactions matter: every strength, sorted. Above the broken line they are salient.",
     "dynamics.png": "The same from checkpoint to checkpoint. Training first takes strength off high orders; when it "
     "comes back, the model is learning things by heart.",
-    "sparsity.png": "How few interactions matter: every strength, sorted. Above the broken line they are salient.",
+    "disturbances.png": "What noise adds. Interactions that noise makes are no knowledge; most are of middle order.",
+    "similarities.png": "What is shared. Interactions of an order that are not shared do not generalize.",
     "sets.png": "Every coloured group is a set of inputs that the model uses together: changing one of them changes "
     "what another is worth. Rank 1 matters most.",
     "overlay.png": "Where in the picture it matters, and how much. The stronger the colour, the larger the value.",
     "saliency.png": "The same values alone, on the scale below them.",
 }
 
-_WIDE = ("interactions.png", "dynamics.png")
+_WIDE = ("pairs.png", "interactions.png", "dynamics.png", "disturbances.png", "similarities.png")
 
 
 def report(result: Mapping[str, Any], pictures: Mapping[str, bytes], *, pixels: Floats | None = None) -> bytes:
@@ -53,14 +58,14 @@ def report(result: Mapping[str, Any], pictures: Mapping[str, bytes], *, pixels: 
         pictures: PNG bytes by artifact name.
         pixels: `(height, width, 3)` in [0, 1]: the picture as the model saw it.
     """
-    style = _style()
+    style = page_style()
     explained = Explained.model_validate(result["explained"])
-    page = _template("report.html").substitute(
+    page = page_template("report.html").substitute(
         style=style,
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         title=escape(f"Why {class_name(explained)}?"),
         summary=_summary(result, explained),
-        notes=_notes(result.get("notes") or ()),
+        notes=notes_section(result.get("notes") or ()),
         passage=passage_section(Players.model_validate(result["players"]).passage),
         figures=_figures(result, pictures, pixels),
         sections=sections(result),
@@ -70,14 +75,16 @@ def report(result: Mapping[str, Any], pictures: Mapping[str, bytes], *, pixels: 
 
 
 @cache
-def _template(name: str) -> Template:
+def page_template(name: str) -> Template:
+    """Return a file of `page`, with its $names to be filled in."""
     return Template((_PAGE / name).read_text("utf-8"))
 
 
 @cache
-def _style() -> str:
+def page_style() -> str:
+    """Return the style sheet of every report."""
     swatches = [_swatch(rank) for rank in range(len(colours.PALETTE))]
-    return _template("report.css").substitute(swatches="\n".join(swatches))
+    return page_template("report.css").substitute(swatches="\n".join(swatches))
 
 
 def _swatch(rank: int) -> str:
@@ -105,7 +112,8 @@ def _summary(result: Mapping[str, Any], explained: Explained) -> str:
     return ". ".join(sentences) + "."
 
 
-def _notes(notes: Any) -> str:
+def notes_section(notes: Any) -> str:
+    """Return what a reader must know before anything else; nothing where there is nothing."""
     if not notes:
         return ""
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
@@ -114,18 +122,19 @@ def _notes(notes: Any) -> str:
 
 def _figures(result: Mapping[str, Any], pictures: Mapping[str, bytes], pixels: Floats | None) -> str:
     figures = [
-        _figure(pictures[name], alternative(name, result), caption, kind="wide" if name in _WIDE else "")
+        figure(pictures[name], alternative(name, result), caption, kind="wide" if name in _WIDE else "")
         for name, caption in _CAPTIONS.items()
         if name in pictures
     ]
     if pixels is not None:
         seen = encode((255 * pixels.clip(0, 1)).round().astype("uint8"))
         size = f"{pixels.shape[1]} × {pixels.shape[0]} pixels"
-        figures.insert(0, _figure(seen, "input", f"The input as the model sees it, {size}.", kind="small"))
+        figures.insert(0, figure(seen, "input", f"The input as the model sees it, {size}.", kind="small"))
     return "".join(figures)
 
 
-def _figure(png: bytes, alternative: str, caption: str, *, kind: str = "") -> str:
+def figure(png: bytes, alternative: str, caption: str, *, kind: str = "") -> str:
+    """Return a picture within the page, with what stands for it where it cannot be seen."""
     source = base64.b64encode(png).decode()
     return (
         f'<figure class="{kind}"><img alt="{escape(alternative)}" src="data:image/png;base64,{source}">'

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from jobs.order_profiles import Checkpoint, Disentangling, OrderProfile, SignedProfile
+from jobs.order_profiles import Checkpoint, Disentangling, Disturbed, OrderProfile, SignedProfile, Similarity
 from jobs.schemas import Players
 from worker.render.players import player_names
 from worker.render.report_tables import cell, muted, table
@@ -90,3 +90,24 @@ def _checkpoint(at: int, step: Checkpoint) -> list[str]:
         cell(split and split.spindle_share), cell(split and split.error), number(total),
         "–" if emerged is None else strength_text(emerged), escape(step.model),
     ]  # fmt: skip
+
+
+def disturbance_table(result: Mapping[str, Any]) -> str:
+    """What every disturbance added."""
+    rows = [
+        [
+            escape(one.kind), number(one.size), number(sum(one.change.positive)), number(sum(one.change.negative)),
+            number(one.spindle.error), number(one.orders.mean_order), amount(one.orders.salient_count),
+        ]
+        for one in (Disturbed.model_validate(item) for item in result.get("disturbed") or ())
+    ]  # fmt: skip
+    head = ["disturbance", "size", "change +", "change −", "without a spindle", "mean order", "salient"]
+    return table(head, rows) if rows else ""
+
+
+def similarity_table(result: Mapping[str, Any]) -> str:
+    """What is shared, a column an order."""
+    compared = [Similarity.model_validate(item) for item in result.get("similarities") or ()]
+    rows = [[escape(one.one), escape(one.other), *map(cell, one.by_order)] for one in compared]
+    orders = range(1, 1 + max((len(one.by_order) for one in compared), default=0))
+    return table(["one", "other", *(f"order {order}" for order in orders)], rows) if rows else ""

@@ -8,9 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jobs.order_profiles import Similarity
 from jobs.schemas import Interaction
 from tests.explanations import of_features, picture
-from tests.logical_explanations import checkpoints, interactions, of_cells, of_players, profile, signed
+from tests.logical_explanations import (
+    checkpoints,
+    disturbed,
+    interactions,
+    of_cells,
+    of_players,
+    profile,
+    signed,
+    similarities,
+)
 from worker import render
 from worker.render import colours
 from worker.render.dynamics import MOST_PANELS, lowest_step, shown_steps
@@ -41,6 +51,8 @@ def holds(image, colour):
         (of_players(5, orders=None, arrays={}), None, {"interactions.png"}),
         (of_players(5, found=()), None, LOGIC),
         (of_players(5, sequence=checkpoints(3)), None, LOGIC | {"dynamics.png"}),
+        (of_players(5, disturbed=disturbed(1)), None, LOGIC | {"disturbances.png"}),
+        (of_players(5, similarities=similarities(1)), None, LOGIC | {"similarities.png"}),
         (of_features([0.5, -1.5]), None, {"saliency.png", "sets.png"}),
     ],
 )
@@ -161,6 +173,25 @@ def test_and_or_and_main_look_different():
 @pytest.mark.parametrize("split", [True, False])
 def test_any_number_of_checkpoints_can_be_drawn(count, split):
     assert render.pictures(of_players(4, sequence=checkpoints(count, n=4, split=split)), None)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 20])
+def test_any_number_of_disturbances_and_comparisons_can_be_drawn(count):
+    explanation = of_players(4, disturbed=disturbed(count, n=4), similarities=similarities(count, n=4))
+    drawn = render.pictures(explanation, None)
+
+    assert render.report(explanation.model_dump(mode="json"), drawn)
+
+
+def test_where_nothing_can_be_compared_there_is_a_gap():
+    none, some = (
+        Similarity(between="samples", one="a", other="b", by_order=shares) for shares in ((None, None), (None, 0.5))
+    )
+
+    images = [shown(of_players(2, similarities=(one,)), "similarities.png") for one in (none, some)]
+
+    assert not holds(images[0], colours.PALETTE[6])
+    assert holds(images[1], colours.PALETTE[6])
 
 
 @pytest.mark.parametrize("shape", [(4, 200), (200, 3), (1, 1), (224, 224), (700, 500)])
