@@ -25,7 +25,8 @@ def quantities(
     """Return the names of expressions, as `jobs.catalog.evaluate` takes them, with their values.
 
     Args:
-        params: Completed parameters; each is a name.
+        params: Completed parameters; each is a name. `given_regions` and `compared_players` count what `regions` and
+            `compare_with` hold.
         kind, shape: Of the model's input; `kind`, `inputs` (numbers in it), a picture's `channels`, `height`, `width`.
         outputs: Numbers in one output; `outputs`.
         contrast: Whether one class is explained against another; `contrast`.
@@ -44,6 +45,7 @@ def quantities(
         "words": words,
         "contrast": contrast,
         "given_regions": _regions(params.get("regions")),
+        "compared_players": _compared(params.get("compare_with")),
         "given_samples": samples,
         "given_checkpoints": checkpoints,
     }
@@ -58,3 +60,10 @@ def _regions(given: JsonValue) -> int:
     rows = given.get("labels")
     labels = {label for row in rows if isinstance(row, list) for label in row} if isinstance(rows, list) else set()
     return sum(isinstance(label, int) and label >= 0 for label in labels)
+
+
+def _compared(given: JsonValue) -> float:
+    """Return the number of players of a parameter `compare_with`: index values from elsewhere."""
+    metadata = given.get("metadata") if isinstance(given, Mapping) else None
+    players = metadata.get("n_players") if isinstance(metadata, Mapping) else None
+    return players if isinstance(players, int | float) else 0

@@ -23,12 +23,14 @@ class Rule(Frozen):
     Attributes:
         holds: Arithmetic that must not be 0.
         expected: What is demanded, for the person who broke it.
+        fitting: Arithmetic for the number that would fit.
         got: Arithmetic for what there is instead.
         parameter: At fault.
     """
 
     holds: str
     expected: str
+    fitting: str | None = None
     got: str | None = None
     parameter: str
 
@@ -37,8 +39,9 @@ def broken(rules: Sequence[Rule], names: Mapping[str, Any]) -> Iterator[FieldErr
     """Yield a fault for every rule that does not hold."""
     for rule in rules:
         if not evaluate(rule.holds, names):
+            fitting = "" if rule.fitting is None else f" ({evaluate(rule.fitting, names):g})"
             got = "" if rule.got is None else f", got {evaluate(rule.got, names):g}"
-            yield FieldError(pointer=f"/params/{rule.parameter}", detail=f"expected {rule.expected}{got}")
+            yield FieldError(pointer=f"/params/{rule.parameter}", detail=f"expected {rule.expected}{fitting}{got}")
 
 
 def rules(schema: Mapping[str, Any]) -> list[Rule]:

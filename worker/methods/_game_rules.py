@@ -9,7 +9,8 @@ from jobs.rules import Rule
 DEFAULT_COUNT: Final = 10
 """Players among drawn cells or a picture's own regions where no number is asked for; the AND-OR paper's."""
 
-_GRID: Final = "(kind == 'image' and (players == 'grid' or players == 'auto' and layer == None and prior != 'given'))"
+GRID: Final = "(kind == 'image' and (players == 'grid' or players == 'auto' and layer == None and prior != 'given'))"
+"""Whether the players are the cells of a grid."""
 _REGIONS: Final = (
     "(kind == 'image' and (players == 'regions' or players == 'auto' and layer == None and prior == 'given'))"
 )
@@ -19,7 +20,7 @@ _THERE: Final = "(words if kind == 'tokens' else inputs)"
 _CENTRAL: Final = "max(cell_grid - 2 * cell_border, 0) ** 2"
 
 PLAYER_COUNT: Final = (
-    f"(grid_rows * grid_columns if {_GRID} else "
+    f"(grid_rows * grid_columns if {GRID} else "
     f"(given_regions if {_REGIONS} and prior == 'given' and count == None else "
     f"({_COUNT} if kind == 'image' else "
     f"(len(groups) if groups != None else (count if count != None else {_THERE})))))"
@@ -66,25 +67,29 @@ FITTING: Final = (
     ),
     Rule(holds="groups == None or kind != 'image'", expected="groups for columns and words only", parameter="groups"),
     Rule(
-        holds=f"not {_GRID} or layer != None or grid_rows <= height and grid_columns <= width",
+        holds=f"not {GRID} or layer != None or grid_rows <= height and grid_columns <= width",
         expected="no more cells on a side than the picture has pixels",
+        fitting="min(height, width)",
         parameter="grid_rows",
     ),
     Rule(
         holds=f"not {_CELLS} or {_COUNT} <= {_CENTRAL}",
         expected="no more players than there are cells inside the border of cell_grid",
+        fitting=_CENTRAL,
         got=_COUNT,
         parameter="count",
     ),
     Rule(
         holds=f"count == None or kind == 'image' or count <= {_THERE}",
         expected="no more players than columns or words",
+        fitting=_THERE,
         got="count",
         parameter="count",
     ),
     Rule(
         holds=f"count == None or not {_REGIONS} or prior != 'given' or count <= given_regions",
         expected="no more players than given regions",
+        fitting="given_regions",
         got="count",
         parameter="count",
     ),
@@ -113,12 +118,14 @@ FITTING: Final = (
         holds="baseline_values == None or kind == 'tokens' or "
         "len(baseline_values) == (inputs if kind == 'features' else channels)",
         expected="one baseline value a column, or a channel of the picture",
+        fitting="inputs if kind == 'features' else channels",
         got="len(baseline_values) if baseline_values != None else 0",
         parameter="baseline_values",
     ),
     Rule(
         holds=f"player_baselines == None or kind != 'tokens' and len(player_baselines) <= {PLAYER_COUNT}",
         expected="one baseline a player of a picture or a table",
+        fitting=PLAYER_COUNT,
         got="len(player_baselines) if player_baselines != None else 0",
         parameter="player_baselines",
     ),
@@ -131,11 +138,23 @@ FITTING: Final = (
 """Demands that hang on the input."""
 
 
+SAME_PLAYERS: Final = Rule(
+    # A picture's own regions may turn out fewer than asked for.
+    holds=f"compare_with == None or compared_players == {PLAYER_COUNT} or "
+    f"{_REGIONS} and prior != 'given' and compared_players < {PLAYER_COUNT}",
+    expected="values of as many players as play here",
+    fitting=PLAYER_COUNT,
+    got="compared_players",
+    parameter="compare_with",
+)
+"""Demand of a method that compares with values from elsewhere."""
+
+
 def at_most(players: int) -> Rule:
     """Return the demand of a method that can have so many players."""
     return Rule(
         holds=f"{PLAYER_COUNT} <= {players}",
-        expected=f"at most {players} players; see count, grid_rows, grid_columns and groups",
+        expected=f"at most {players} players, fewer by count, groups, grid_rows or grid_columns",
         got=PLAYER_COUNT,
         parameter="players",
     )

@@ -14,6 +14,7 @@ from jobs.schemas import Capability, Explanation
 from worker.methods._game_rules import PLAYER_COUNT
 from worker.methods._registry import Subject, register
 from worker.methods.and_or.answer import answer
+from worker.methods.and_or.comparison import read
 from worker.methods.and_or.findings import find
 from worker.methods.and_or.gauge import with_series
 from worker.methods.and_or.params import AndOrParams
@@ -40,6 +41,8 @@ __all__ = ["AndOrParams", "explain"]
 )
 def explain(subject: Subject, params: AndOrParams) -> Explanation:
     """Find the sparsest logical model of the explained output."""
+    if params.compare_with is not None:
+        read(params.compare_with)  # refused before the network runs
     if not is_series(subject, params):
         return answer(subject, params, find(subject, params))
     course = follow(subject, params)

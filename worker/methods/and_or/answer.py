@@ -14,7 +14,7 @@ from worker.methods import _transforms as transforms
 from worker.methods._coalitions import coalitions, members
 from worker.methods._indices import IndexValues, index_values
 from worker.methods._registry import Subject
-from worker.methods.and_or import orders
+from worker.methods.and_or import comparison, orders
 from worker.methods.and_or.checks import checks
 from worker.methods.and_or.findings import Findings
 from worker.methods.and_or.interchange import documents
@@ -35,16 +35,21 @@ def answer(subject: Subject, params: AndOrParams, found: Findings) -> Explanatio
         index_values(found.table, index, order=min(params.index_order, played.n))
         for index in dict.fromkeys(params.indices)
     ]
+    compared = None if params.compare_with is None else comparison.compare(params.compare_with, found.table)
     return Explanation(
         method="and-or",
         explained=played.explained(subject),
         unit=unit(played.value),
         players=played.players,
         interactions=tuple(interactions(found, chosen)),
-        checks=tuple(checks(params, found)),
+        checks=(*checks(params, found), *([] if compared is None else [comparison.check(compared)])),
         cost=Cost(forwards=found.forwards),
         orders=summary(found.atoms[None], threshold=found.threshold, delta=params.delta),
-        details={**details(params, found), "indices": {one.index: _brief(one, found) for one in values}},
+        details={
+            **details(params, found),
+            "indices": {one.index: _brief(one, found) for one in values},
+            "compared_with": None if compared is None else comparison.details(compared, played.players.names or ()),
+        },
         notes=tuple(notes(params, found, listed=len(chosen))),
         documents=documents(found.atoms, bias(found), values, evaluations=len(found.table)),
         arrays=_arrays(found),
@@ -100,7 +105,7 @@ def details(params: AndOrParams, found: Findings) -> dict[str, JsonValue]:
         "layer": played.layer,
         "value": played.value,
         "states": len(table),
-        "table_was_known": found.cached,
+        "table_cached": found.cached,
         "output_all_masked": float(table[0]),
         "output_all_present": float(table[-1]),
         "bias": bias(found),

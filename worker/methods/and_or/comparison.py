@@ -11,7 +11,7 @@ from torch import Tensor
 from jobs.errors import FieldError, InvalidParameters
 from jobs.schemas import Check
 from worker.methods._coalitions import coalitions, members
-from worker.methods._indices import AnyIndex, IndexValues, index_table
+from worker.methods._indices import IndexValues, index_table
 from worker.methods._interchange import from_shapiq
 from worker.methods._shared_values import SharedMetadata, SharedValues
 from worker.methods._transforms import orders, player_count
@@ -52,21 +52,20 @@ class Comparison:
         return 1 - float((self.given - self.exact).square().sum()) / spread if spread > 0 else None
 
 
-def check_shared(values: SharedValues, *, players: int) -> IndexValues:
-    """Read the values, before anything is evaluated.
+def read(values: SharedValues) -> IndexValues:
+    """Read the values, which needs nothing of the game yet.
 
     Raises:
-        InvalidParameters: They contradict themselves, or are those of a game of other players.
+        InvalidParameters: They contradict themselves.
     """
     try:
         found = from_shapiq(values.model_dump())
     except ValueError as error:
         raise _refused("", str(error)) from error
-    if found.players != players:
-        raise _refused("/metadata/n_players", f"expected values of {players} players, as here, got {found.players}")
-    if found.order > players or values.metadata.min_order > found.order:
-        span = f"{values.metadata.min_order} to {found.order}"
-        raise _refused("/metadata/max_order", f"expected orders within 0 to {players}, got {span}")
+    smallest, largest, players = values.metadata.min_order, found.order, found.players
+    if not smallest <= largest <= players:
+        detail = f"expected min_order <= max_order <= n_players, got {smallest}, {largest} and {players}"
+        raise _refused("/metadata/max_order", detail)
     return found
 
 
@@ -74,15 +73,15 @@ def compare(values: SharedValues, table: Tensor) -> Comparison:
     """Compare values of an index with the exact ones, from `(2^n,)` values of the game.
 
     Raises:
-        InvalidParameters: As `check_shared`.
+        InvalidParameters: They contradict themselves, or are those of a game of other players.
     """
-    n = player_count(table)
-    found = check_shared(values, players=n)
+    n, found = player_count(table), read(values)
+    if found.players != n:
+        raise _refused("/metadata/n_players", f"expected values of {n} players, as here, got {found.players}")
     given, there = torch.zeros_like(table), torch.zeros(len(table), dtype=torch.bool)
     bits = torch.tensor([sum(1 << player for player in members) for members in found.sets], dtype=torch.int64)
     given[bits], there[bits] = found.values, True
-    index: AnyIndex = values.metadata.index
-    exact = index_table(table, index, order=found.order)
+    exact = index_table(table, values.metadata.index, order=found.order)
     sizes = orders(n)
     places = ((sizes >= max(values.metadata.min_order, 1)) & (sizes <= found.order)).nonzero().flatten()
     return Comparison(

@@ -47,6 +47,8 @@ def _is_plain(found: Findings) -> bool:
 
 def _exceptions(params: AndOrParams, found: Findings, listed: int) -> Iterator[str]:
     salient = int((found.atoms[:, 1:].abs() > found.threshold).sum())
+    if found.cached:
+        yield "The masked states were evaluated for an earlier job on the same network and input; none was run again."
     if params.top_k is None and salient > listed:
         yield f"Only the {listed} strongest of {salient} salient interactions are listed; the arrays hold all."
     if params.solver == "published":

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from jobs.rules import Rule
 from worker.methods._game_params import GameParams
-from worker.methods._game_rules import at_most
+from worker.methods._game_rules import SAME_PLAYERS, at_most
 from worker.methods._indices import Index
+from worker.methods._shared_values import SharedValues
 from worker.methods.and_or.problem import Empty
 from worker.methods.and_or.series_params import RULES, SeriesParams
 
@@ -20,7 +21,7 @@ MOST_PLAYERS = 20
 class AndOrParams(SeriesParams, GameParams):
     """Parameters of AND-OR interactions."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (*GameParams.rules, *RULES, at_most(MOST_PLAYERS))
+    rules: ClassVar[tuple[Rule, ...]] = (*GameParams.rules, *RULES, at_most(MOST_PLAYERS), SAME_PLAYERS)
 
     solver: Literal["exact", "published"] = Field(
         "exact",
@@ -63,3 +64,8 @@ class AndOrParams(SeriesParams, GameParams):
         description="Indices to compute exactly from the same table, each as a file in shapiq's format too.",
     )  # fmt: skip
     index_order: int = Field(2, ge=1, le=20, description="Players in the largest sets of an index, at most all.")
+    compare_with: SharedValues | None = Field(
+        None,
+        description="Values of an index that were estimated elsewhere, as the JSON of shapiq's InteractionValues, to "
+        "be compared with the exact ones of the same players.",
+    )

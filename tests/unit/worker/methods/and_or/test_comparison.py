@@ -16,7 +16,7 @@ from worker.methods._indices import AnyIndex, index_values
 from worker.methods._interchange import to_shapiq, value_function
 from worker.methods._masking import Masking
 from worker.methods._shared_values import SharedValues
-from worker.methods.and_or.comparison import check, check_shared, compare, details
+from worker.methods.and_or.comparison import check, compare, details, read
 
 EXACT = 1e-12
 N = 5
@@ -181,23 +181,29 @@ def test_fields_of_newer_versions_are_let_through():
 @pytest.mark.parametrize(
     ("document", "pointer", "words"),
     [
-        (shared(n=4, _0=1.0), "/metadata/n_players", "expected values of 5 players, as here, got 4"),
         (shared(_5=1.0), "", "expected players 0 to 4, got 5"),
         (shared(_0_0=1.0), "", "2 different players, got '0,0'"),
         (shared(_0_1_2=1.0), "", "at most 2 different players, got '0,1,2'"),
         (shared(_0_1=1.0, _1_0=2.0), "", "every set once, got '1,0' again"),
-        (shared(order=6), "/metadata/max_order", "orders within 0 to 5, got 0 to 6"),
-        (shared(smallest=3), "/metadata/max_order", "3 to 2"),
+        (shared(order=6), "/metadata/max_order", "got 0, 6 and 5"),
+        (shared(smallest=3), "/metadata/max_order", "got 3, 2 and 5"),
         (shared() | {"data": {"0\n": 1.0}}, "", "joined by commas"),
     ],
 )
-def test_what_contradicts_itself_or_the_game_is_refused_with_a_pointer(document, pointer, words):
+def test_what_contradicts_itself_is_refused_with_a_pointer(document, pointer, words):
     values = SharedValues.model_validate(document)
 
     with pytest.raises(InvalidParameters, match=words) as caught:
-        check_shared(values, players=N)
+        read(values)
 
     assert caught.value.errors[0].pointer == f"/params/compare_with{pointer}"
+
+
+def test_values_of_another_game_are_refused():
+    with pytest.raises(InvalidParameters, match="expected values of 5 players, as here, got 4") as caught:
+        compare(SharedValues.model_validate(shared(n=4, _0=1.0)), random_table())
+
+    assert caught.value.errors[0].pointer == "/params/compare_with/metadata/n_players"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "x"])
