@@ -49,6 +49,22 @@ class Efficiency(_Value):
     residual: float = Field(description="Largest |output - own_effects - sum of by_order| of a sample.")
 
 
+class StrongPair(_Value):
+    """A pair of players at one context order."""
+
+    members: tuple[int, int]
+    strength: float = Field(description="I^(m)(i, j), signed.")
+    standard_error: float | None
+
+
+class StrongestPairs(_Value):
+    """The pairs with the largest |I^(m)| at one context order, of the first input."""
+
+    place: Literal["low", "middle", "high"]
+    order: int
+    pairs: tuple[StrongPair, ...]
+
+
 class ContextOrders(_Value):
     """Interaction strength by context order: the interaction bottleneck is its dip at middle orders."""
 
@@ -68,4 +84,7 @@ class ContextOrders(_Value):
         description="Contextual variability as log C(n - 2, m): how many contexts there are (Eq. 12)."
     )
     theory: tuple[TheoryCurve, ...] = Field((), description="Without and with the order's weight.")
+    strongest: tuple[StrongestPairs, ...] = Field(
+        (), description="At the smallest and largest order of the grid and the one nearest to (n - 2)/2."
+    )
     efficiency: Efficiency | None = Field(None, description="Where every coalition was evaluated.")

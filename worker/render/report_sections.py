@@ -10,7 +10,15 @@ from typing import Any
 
 from jobs.artifact_names import DOCUMENTS
 from worker.render import colours
-from worker.render.report_logic import checkpoint_table, interaction_table, of_logic, order_table
+from worker.render.report_contexts import context_table
+from worker.render.report_logic import (
+    checkpoint_table,
+    disturbance_table,
+    interaction_table,
+    of_logic,
+    order_table,
+    similarity_table,
+)
 from worker.render.report_tables import cell, table
 from worker.render.text import number, with_error
 
@@ -38,7 +46,10 @@ def _found(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     else:
         yield "Sets", _sets(result)
     yield "Strength by order", order_table(result)
+    yield "Strength by context order", context_table(result)
     yield "From checkpoint to checkpoint", checkpoint_table(result)
+    yield "Disturbances", disturbance_table(result)
+    yield "Shared interactions", similarity_table(result)
 
 
 def _sets(result: Mapping[str, Any]) -> str:

@@ -159,6 +159,24 @@ def output_difference_weights(n: int, smaller: int, larger: int) -> Tensor:
     return torch.where(m <= smaller - 2, rising, falling) / (n * (n - 1))
 
 
+def modulation_residual(table: Tensor, interactions: Tensor) -> float:
+    """Return the largest gap of Theorem 2 over all 0 < k1 < k2 ≤ n: Δu against its weighted interactions.
+
+    Args:
+        table: `(2^n,)`.
+        interactions: `(n - 1, n, n)`, of the table.
+    """
+    n = player_count(table)
+    means, pairs = mean_by_size(table), interactions.sum(dim=(-1, -2))
+    gaps = [
+        means[larger] - larger / smaller * means[smaller] - (1 - larger / smaller) * table[0]
+        - output_difference_weights(n, smaller, larger).to(table) @ pairs
+        for smaller in range(1, n)
+        for larger in range(smaller + 1, n + 1)
+    ]  # fmt: skip
+    return float(torch.stack(gaps).abs().max())
+
+
 def _check_sizes(n: int, smaller: int, larger: int) -> None:
     if not 0 <= smaller < larger <= n:
         raise ValueError(f"expected 0 <= k1 < k2 <= {n} players, got {smaller} and {larger}")
