@@ -108,6 +108,15 @@ class Client:
         """Return what a finished job found."""
         return self._json("GET", f"/v1/jobs/{job['id']}/result")
 
+    def states(self, job: Mapping[str, Any], **body: Any) -> Document:
+        """Ask the logical model of a finished and-or job about masked states.
+
+        Args:
+            body: `present` or `absent`, the players of each state, by index or name; `top`, how many to list of what
+                each state triggers.
+        """
+        return self._json("POST", f"/v1/jobs/{job['id']}/states", json=body)
+
     def artifact(self, job: Mapping[str, Any], name: str) -> bytes:
         """Return one file of a finished job."""
         return self._send("GET", f"/v1/jobs/{job['id']}/artifacts/{name}").content

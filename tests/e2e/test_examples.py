@@ -82,6 +82,30 @@ def test_planted_interactions_of_words_come_back_through_the_service(service, tm
     }
 
 
+def test_a_finished_job_answers_about_masked_words_and_shares_its_table(service, tmp_path):
+    """The same text again: by its logical model, by another solver, and against values from elsewhere."""
+    (tmp_path / "words.safetensors").write_bytes(save(planted_weights()))
+    given = {"method": "and-or", "input": {"tokens": planted_tokens()}, "target": 1}
+    with Client(service) as client:
+        model = client.upload(tmp_path / "words.safetensors", PLANTED_MANIFEST)["id"]
+        first = client.wait(client.explain(model, **given, params={"indices": ["SII"]}), every_seconds=0.5)
+        states = client.states(first, present=[["not", "##good"], ["not"], ["awful", "slow"]], top=2)["states"]
+        theirs = json.loads(client.artifact(first, "sii.json"))
+        params = {"solver": "published", "steps": 10, "compare_with": theirs}
+        second = client.result(client.wait(client.explain(model, **given, params=params), every_seconds=0.5))
+        with pytest.raises(Refused, match=r"expected every player once"):
+            client.states(first, present=[["not", "not"]])
+
+    assert [state["value"] for state in states] == pytest.approx([2.5, 0.5, 2.5])
+    assert [state["prediction"] for state in states] == pytest.approx([2.5, 0.5, 2.5], abs=2 * SOLVED)
+    listed = [
+        [(one["kind"], *one["names"]) for one in state["triggered"] if abs(one["strength"]) > 0.5] for state in states
+    ]
+    assert listed == [[("and", "not", "##good")], [], [("or", "bad", "awful"), ("main", "slow")]]
+    assert second["details"]["table_cached"]
+    assert second["details"]["compared_with"]["largest_difference"] == 0
+
+
 def test_the_client_says_what_the_service_refuses(service, files):
     with Client(service) as client, pytest.raises(Refused, match=r"/layers"):
         client.upload(
