@@ -66,7 +66,7 @@ def load_subject(
             mask_id=manifest.input.mask_id,
             seed=job.seed,
             chunk=_chunk(model, settings),
-        memory_bytes=settings.memory_budget_mib * _MIB,
+            memory_bytes=settings.memory_budget_mib * _MIB,
             report=report,
             resources={} if settings.sam_model is None else {"sam_model": settings.sam_model},
             tables=tables,

@@ -27,6 +27,21 @@ def resolve(subject: Subject, params: GameParams) -> Absence:
     return params.baseline
 
 
+def check(subject: Subject, params: GameParams) -> None:
+    """Check what can be known of the baselines before the network runs.
+
+    Raises:
+        InvalidParameters: One that inputs of this kind, or feature maps, do not have.
+    """
+    kinds = {resolve(subject, params), *(params.player_baselines or ())}
+    if params.player_baselines is not None and subject.words is not None:
+        raise refused("player_baselines", f"expected none for a text, got {len(params.player_baselines)}")
+    if params.layer is not None and kinds & {"black", "given"}:
+        raise refused("baseline", "expected zeros, mean or blur for a feature map, got a colour")
+    if "mask" in kinds and subject.mask_id is None:
+        raise refused("baseline", "expected a model with a mask token, got one whose manifest names no mask_id")
+
+
 def absent(subject: Subject, params: GameParams, masked: Tensor, labels: Tensor) -> Tensor:
     """Return the baseline, shaped like what is masked.
 
@@ -40,33 +55,26 @@ def absent(subject: Subject, params: GameParams, masked: Tensor, labels: Tensor)
     if params.player_baselines is None:
         return _one(subject, params, resolve(subject, params), masked)
     players = int(labels.max()) + 1
-    if subject.words is not None or len(params.player_baselines) != players:
-        expected = "none for a text" if subject.words is not None else f"{players}, one a player"
-        raise refused("player_baselines", f"expected {expected}, got {len(params.player_baselines)}")
+    if len(params.player_baselines) != players:
+        raise refused("player_baselines", f"expected {players}, one a player, got {len(params.player_baselines)}")
     kinds = {kind: _one(subject, params, kind, masked) for kind in set(params.player_baselines)}
     return per_player(labels, [kinds[kind] for kind in params.player_baselines])
 
 
 def _one(subject: Subject, params: GameParams, kind: Absence, masked: Tensor) -> Tensor:
     if kind == "mask" or kind == "auto":
-        if subject.mask_id is None:
-            raise refused("baseline", "expected a model with a mask token, got one whose manifest names no mask_id")
-        return torch.full_like(masked, subject.mask_id)
+        return torch.full_like(masked, subject.mask_id or 0)
     if kind == "given":
         return _given(subject, params, masked)
-    if kind == "black" and params.layer is not None:
-        raise refused("baseline", "expected zeros, mean or blur for a feature map, got black, which is a colour")
     return known_baseline(kind, masked, mean=subject.mean, std=subject.std)
 
 
 def _given(subject: Subject, params: GameParams, masked: Tensor) -> Tensor:
-    if params.baseline_values is None or params.layer is not None:
-        where = " and no layer" if params.layer is not None else ""
-        raise refused("baseline_values", f"expected baseline_values{where} with baseline given")
-    if len(params.baseline_values) != len(masked):
+    given = params.baseline_values or ()
+    if len(given) != len(masked):
         what = "channels" if masked.ndim == 3 else "columns"
-        raise refused("baseline_values", f"expected {len(masked)} {what}, got {len(params.baseline_values)}")
-    values = torch.tensor(params.baseline_values, dtype=torch.float64)
+        raise refused("baseline_values", f"expected {len(masked)} {what}, got {len(given)}")
+    values = torch.tensor(given, dtype=torch.float64)
     if masked.ndim == 3:
         values = (values - torch.tensor(subject.mean)) / torch.tensor(subject.std)
         return values.to(masked)[:, None, None].expand_as(masked).clone()

@@ -110,7 +110,8 @@ FITTING: Final = (
         parameter="baseline",
     ),
     Rule(
-        holds="layer == None or baseline != 'black' and baseline != 'given'",
+        holds="layer == None or baseline != 'black' and baseline != 'given' and "
+        "(player_baselines == None or 'black' not in player_baselines and 'given' not in player_baselines)",
         expected="baseline zeros, mean or blur for a feature map",
         parameter="baseline",
     ),

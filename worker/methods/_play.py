@@ -92,7 +92,8 @@ def play(subject: Subject, params: GameParams, *, most: int, tabled: bool = True
     _check_number(_who_plays.announced(subject, params, who), who, most=most, budget=budget)
     _who_plays.check_cells(params, who)
     _check_layer(subject, params, who)
-    _absence.resolve(subject, params)
+    _absence.check(subject, params)
+    _check_value(subject, params)
     masked, forward, forwards = _network(subject, params)
     seats = _who_plays.seats(subject, params, who, shape=tuple(masked.shape))
     n = len(seats.names)
@@ -125,6 +126,11 @@ def _check_number(n: int | None, who: Resolved, *, most: int, budget: int | None
         check_players(n, most=most, budget_bytes=budget)
     except InvalidParameters as error:
         raise InvalidParameters(f"{error.detail}; {_who_plays.hint(who)}") from error
+
+
+def _check_value(subject: Subject, params: GameParams) -> None:
+    if params.value == "probability" and subject.target is not None and subject.target.against is not None:
+        raise refused("value", "expected log-odds or logit for a contrast of two classes, got probability")
 
 
 def _check_layer(subject: Subject, params: GameParams, who: Resolved) -> None:

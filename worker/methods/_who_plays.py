@@ -60,6 +60,8 @@ def resolve(subject: Subject, params: GameParams) -> Resolved:
         fitting = ("columns",)
     else:
         fitting = ("grid", "cells", "regions")
+        if params.groups is not None:
+            raise refused("groups", "expected groups for columns and words only, got them for a picture")
     if params.players != "auto":
         if params.players not in fitting:
             raise refused("players", f"expected players {' or '.join(fitting)} for this input, got {params.players}")
@@ -182,8 +184,9 @@ def _columns(subject: Subject, params: GameParams, generator: torch.Generator) -
     length = len(subject.input)
     names = subject.names or tuple(f"feature {column + 1}" for column in range(length))
     groups, notes = _grouped(params, length, generator, what="columns", numbers=_column_numbers(params, names))
+    labels = _players.groups(groups, length=length)
     titles = tuple(" + ".join(names[column] for column in group) for group in groups)
-    return Seats(labels=_players.groups(groups, length=length), names=titles, notes=notes)
+    return Seats(labels=labels, names=titles, notes=notes)
 
 
 def _column_numbers(params: GameParams, names: Sequence[str]) -> list[list[int]] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log
 
 from torch import Tensor
 
@@ -69,13 +68,13 @@ def solve_tables(
 
     Args:
         band: Half-width ζ of the noise band; of several samples, the mean of theirs.
-        report: Told how far it is, in hundredths; may raise to cancel.
+        report: Told the steps taken; may raise to cancel.
     """
     problem = sparse_problem(tables, band, empty=params.empty)
     if params.solver == "published":
         watch = _by_steps(report, params.steps)
         return problem, published.solve(problem, steps=params.steps, learning_rate=params.learning_rate, watch=watch)
-    watch = _by_gap(report, params.tolerance)
+    watch = _by_gap(report)
     return problem, solver.solve(problem, tolerance=params.tolerance, seed=seed, watch=watch)
 
 
@@ -83,10 +82,6 @@ def _by_steps(report: Report, steps: int) -> Watch:
     return lambda step, gap: report(_STAGE, step, steps)
 
 
-def _by_gap(report: Report, tolerance: float) -> Watch:
-    """The gap falls by about the same factor a step, so its logarithm tells how far a solver is."""
-    return lambda step, gap: report(_STAGE, _hundredths(gap, tolerance), 100)
-
-
-def _hundredths(gap: float, tolerance: float) -> int:
-    return round(100 * min(max(log(max(gap, tolerance)) / log(tolerance), 0.0), 1.0))
+def _by_gap(report: Report) -> Watch:
+    """How many steps a solver will take is not known; the gap, once one is proved, tells how far it is."""
+    return lambda step, gap: report(_STAGE if gap >= 1 else f"{_STAGE}, gap {gap:.0e}", step, 0)

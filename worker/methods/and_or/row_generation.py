@@ -63,7 +63,7 @@ def solve(
     for _ in range(max_rounds):
         if bool((search.gaps() <= tolerance).all()) or int(listed.sum(1).max()) > max_states:
             break
-        listed = search.round(listed, tolerance, max_iterations)
+        listed = search.round(listed, tolerance, max_iterations, watch)
         if watch is not None:
             watch(search.iterations, float(search.gaps().max()))
     return search.solution()
@@ -92,25 +92,33 @@ class _Search:
         """Certify the best atoms with the best prices."""
         return certified(self.problem, self._atoms, self._prices, iterations=self.iterations)
 
-    def round(self, listed: Tensor, tolerance: float, max_iterations: int) -> Tensor:
+    def round(self, listed: Tensor, tolerance: float, max_iterations: int, watch: Watch | None) -> Tensor:
         """Solve the unfinished samples on their listed states; return which states to list next."""
         going = (self.gaps() > tolerance).nonzero()[:, 0]
         system = constraints(self.problem.select(going), listed[going])
         # Below the tolerance asked for: what is repaired afterwards costs something, too.
         tolerances = self._tolerance[going].clamp(min=0.3 * tolerance)
-        outcome = self._run(system, going, tolerances, max_iterations)
+        outcome = self._run(system, going, tolerances, max_iterations, watch)
         self.iterations += outcome.iterations
         atoms, prices = outcome.atoms * system.scale[:, None, None], system.spread(outcome.prices)
         self._record(going, atoms, prices)
         return self._relist(listed, going, atoms, system, outcome)
 
-    def _run(self, system: Constraints, going: Tensor, tolerance: Tensor, max_iterations: int) -> Outcome:
+    def _run(
+        self, system: Constraints, going: Tensor, tolerance: Tensor, max_iterations: int, watch: Watch | None
+    ) -> Outcome:
         start = cold_start(system)
         if self._warm is not None:
             atoms, prices = self._warm[0][going], self._warm[1][going]
             listed_prices = prices.gather(1, system.states) * system.valid
             start = warm_start(system, atoms / system.scale[:, None, None], listed_prices, distance=_WARM)
-        return interior_point.run(system, start, tolerance=tolerance, max_iterations=max_iterations)
+        inner = None if watch is None else self._inside(watch)
+        return interior_point.run(system, start, tolerance=tolerance, max_iterations=max_iterations, watch=inner)
+
+    def _inside(self, watch: Watch) -> Watch:
+        """Watch the steps of a round; its gap is that of the listed states, so what is told is the last round's."""
+        before, gap = self.iterations, float(self.gaps().max())
+        return lambda iteration, _: watch(before + iteration, gap)
 
     def _record(self, going: Tensor, atoms: Tensor, prices: Tensor) -> None:
         part = self.problem.select(going)
