@@ -28,7 +28,10 @@ def notes(params: AndOrParams, found: Findings, *, listed: int) -> Iterator[str]
         f"An absent player is replaced by {where}. Other baselines and other players give other interactions; compare "
         "only answers that share both."
     )
-    yield "The network was not trained on inputs with masked parts: interactions tell how it behaves on them, too."
+    yield (
+        "Unless the network was trained on inputs with masked parts, interactions also tell how it behaves on what it "
+        "never saw."
+    )
     yield from played.notes
     yield (
         f"{len(found.table)} masked states were evaluated, each twice as many for one more player, so at most "
