@@ -14,6 +14,7 @@ from worker.render.signs import joint, strength_text
 from worker.render.text import amount, count, number
 
 MOST_ROWS = 200
+_OPEN_ROWS = 20
 _MOST_MEMBERS = 20
 
 
@@ -25,21 +26,37 @@ def of_logic(found: Sequence[Mapping[str, Any]]) -> bool:
 def interaction_table(result: Mapping[str, Any]) -> str:
     """Kind, order, strength and members by name, strongest first."""
     found = sorted(result["interactions"], key=lambda item: -abs(item["strength"]))
-    names = player_names(Players.model_validate(result["players"]))
-    rows = [_interaction(rank, item, names) for rank, item in enumerate(found[:MOST_ROWS], 1)]
+    players = Players.model_validate(result["players"])
+    rows = [_interaction(rank, item, players) for rank, item in enumerate(found[:MOST_ROWS], 1)]
     more = len(found) - len(rows)
     rest = muted(f"{count(more, 'weaker interaction')} in result.json.") if more else ""
-    unit = muted(f"Strength: {result['unit']}.")
-    return unit + table(["rank", "kind", "order", "strength", "members"], rows) + rest
+    return muted(f"Strength: {result['unit']}.") + _table(rows[:_OPEN_ROWS]) + _folded(rows[_OPEN_ROWS:]) + rest
 
 
-def _interaction(rank: int, item: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+def _folded(rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return ""
+    return f"<details><summary>{count(len(rows), 'weaker interaction')}</summary>{_table(rows)}</details>"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    return table(["rank", "kind", "order", "strength", "members"], rows)
+
+
+def _interaction(rank: int, item: Mapping[str, Any], players: Players) -> list[str]:
     kind = item["kind"]
-    listed = f" {joint(kind)} ".join(names[member] for member in item["members"][:_MOST_MEMBERS])
-    more = max(0, item["order"] - _MOST_MEMBERS)
-    members = escape(listed + (f" and {more:,} more" if more else ""))
     shown = escape(kind.upper() if kind in ("and", "or") else kind)
-    return [str(rank), shown, str(item["order"]), strength_text(item["strength"]), members]
+    return [str(rank), shown, str(item["order"]), strength_text(item["strength"]), escape(_members(item, players))]
+
+
+def _members(item: Mapping[str, Any], players: Players) -> str:
+    """Names; of places in a picture, the numbers that stand there first."""
+    listed, names = item["members"][:_MOST_MEMBERS], player_names(players)
+    more = f" and {item['order'] - len(listed):,} more" if item["order"] > len(listed) else ""
+    if players.kind in ("patch", "region") and players.names is not None:
+        numbers = f" {joint(item['kind'])} ".join(map(str, listed))
+        return f"{numbers}{more}: {'; '.join(names[member] for member in listed)}"
+    return f" {joint(item['kind'])} ".join(names[member] for member in listed) + more
 
 
 def order_table(result: Mapping[str, Any]) -> str:

@@ -17,9 +17,9 @@ BADGE_HEIGHT = 20
 BADGE_WIDTH = 46
 
 MEANINGS: Mapping[str, str] = {
-    "and": "AND: its strength is added when all of its members are present",
-    "or": "OR: when at least one of its members is",
-    "main": "main: what a single player adds by itself",
+    "and": "AND: its strength is added when all members are present",
+    "or": "OR: its strength is added when at least one member is present",
+    "main": "main: a single player's own strength",
     "pair": "pair: how much two players change what each other is worth",
 }
 _JOINED = {"and": "and", "or": "or"}
