@@ -126,3 +126,14 @@ def test_values_from_elsewhere_are_compared_in_the_result(bench: Bench) -> None:
     assert compared["worst"][0]["players"] == ["a", "c"]
     (check,) = (one for one in found["checks"] if one["name"] == "agreement-of-compare-with")
     assert check["value"] == pytest.approx(compared["r_squared"])
+
+
+def test_another_method_on_the_same_game_finds_the_table(bench: Bench) -> None:
+    """Whichever comes first: interactions of all orders, and the context orders of pairs."""
+    bench.explain(job(bench, value="logit"))
+    same = {"value": "logit", "computation": "exact"}
+
+    found = bench.explain(bench.job("multi-order", params=same, target=Target(index=1)))
+
+    assert result(bench, found)["details"]["table_cached"] is True
+    assert found.cost.forwards < STATES

@@ -141,7 +141,7 @@ def _details(params: MultiOrderParams, played: Played, found: Several) -> dict[s
         "value": played.value,
         "layer": played.layer,
         "evaluations_by_input": [sample.evaluations for sample in found.samples],
-        "table_known_before": any(whole.known_before for whole in found.wholes) if exact else None,
+        "table_cached": any(whole.known_before for whole in found.wholes) if exact else None,
         "chunk_halved_to": min(played.halved, default=None),
     }
 
