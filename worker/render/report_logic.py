@@ -128,3 +128,16 @@ def similarity_table(result: Mapping[str, Any]) -> str:
     rows = [[escape(one.one), escape(one.other), *map(cell, one.by_order)] for one in compared]
     orders = range(1, 1 + max((len(one.by_order) for one in compared), default=0))
     return table(["one", "other", *(f"order {order}" for order in orders)], rows) if rows else ""
+
+
+def index_table(result: Mapping[str, Any]) -> str:
+    """The largest Shapley values and other indices, a block of rows each; `details.indices` has them."""
+    found = (result.get("details") or {}).get("indices")
+    if not isinstance(found, Mapping):
+        return ""
+    rows = [
+        [escape(index), str(rank), strength_text(item["value"]), escape(" × ".join(item["players"]))]
+        for index, values in found.items()
+        for rank, item in enumerate(values["strongest"], 1)
+    ]
+    return table(["index", "rank", "value", "players"], rows) if rows else ""

@@ -14,6 +14,7 @@ from worker.render.report_contexts import context_table
 from worker.render.report_logic import (
     checkpoint_table,
     disturbance_table,
+    index_table,
     interaction_table,
     of_logic,
     order_table,
@@ -32,7 +33,7 @@ def sections(result: Mapping[str, Any]) -> str:
         *_found(result),
         ("Can this be trusted?", _checks(result.get("checks") or ())),
         ("What it cost", _cost(result.get("cost") or {}, result.get("seconds") or {})),
-        ("Details", _pairs(result.get("details") or {})),
+        ("Details", _pairs(_rest_of(result.get("details") or {}))),
         ("What ran", _pairs(_flat(result.get("provenance") or {}))),
         ("More files", _files(result.get("artifacts") or ())),
         ("Run it again", _again(result)),
@@ -47,9 +48,15 @@ def _found(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Sets", _sets(result)
     yield "Strength by order", order_table(result)
     yield "Strength by context order", context_table(result)
+    yield "The largest values of other indices", index_table(result)
     yield "From checkpoint to checkpoint", checkpoint_table(result)
     yield "Disturbances", disturbance_table(result)
     yield "Shared interactions", similarity_table(result)
+
+
+def _rest_of(details: Mapping[str, Any]) -> dict[str, Any]:
+    """The details that no section of their own shows."""
+    return {name: value for name, value in details.items() if not (name == "indices" and isinstance(value, Mapping))}
 
 
 def _sets(result: Mapping[str, Any]) -> str:

@@ -244,6 +244,16 @@ def test_a_report_names_members_kinds_and_checkpoints():
     assert 'alt="4 checkpoints in the order of training.' in html
 
 
+def test_a_report_shows_indices_as_a_table_and_not_as_details():
+    values = {"SV": {"order": 1, "strongest": [{"players": ["<i>"], "members": [0], "value": -2.5}]}}
+    explanation = of_players(3, details={"indices": values, "states": 8})
+    html = render.report(explanation.model_dump(mode="json"), {}).decode()
+
+    assert "<td>SV</td><td>1</td><td>−2.5</td><td>&lt;i&gt;</td>" in html
+    assert "<td>indices</td>" not in html
+    assert "<td>states</td>" in html
+
+
 def test_a_report_of_thousands_of_interactions_stays_small():
     explanation = of_players(12, found=interactions(12) * 300)
     html = render.report(explanation.model_dump(mode="json"), {}).decode()
