@@ -92,6 +92,9 @@ class Layer(Frozen):
         None, description="Where a transformer block normalises: before attention and feed-forward, or after (default)."
     )
     activation: Literal["relu", "gelu"] | None = Field(None, description="Of a transformer block; default: relu.")
+    epsilon: float = Field(
+        1e-5, gt=0, le=1, description="Added to the variance by a layer-norm, and by those of a transformer block."
+    )
 
 
 class SequentialArchitecture(Frozen):
@@ -185,6 +188,32 @@ class ModelInput(Frozen):
             raise ValueError(f"expected {expected} {what} names, got {len(self.names)}")
 
 
+class FeatureColumn(Frozen):
+    """A column of a table as a model takes it: a standardised number, or a 0 or 1 for each category."""
+
+    name: Name
+    mean: float = Field(0.0, description="Subtracted from a number; a missing number counts as the mean.")
+    std: float = Field(1.0, gt=0, description="What a number is then divided by.")
+    categories: tuple[Name, ...] | None = Field(
+        None, min_length=1, max_length=100_000, description="Of text; a missing text is 0 for every category."
+    )
+
+
+class FeatureEncoding(Frozen):
+    """How the raw values of a row become the model's inputs, column by column."""
+
+    columns: tuple[FeatureColumn, ...] = Field(min_length=1, max_length=10_000)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of every input: of a column, or `column=category`."""
+        return tuple(
+            column.name if category is None else f"{column.name}={category}"
+            for column in self.columns
+            for category in (column.categories or (None,))
+        )
+
+
 class Manifest(Frozen):
     """What an uploaded artifact is: architecture, input, preprocessing, class names."""
 
@@ -192,10 +221,15 @@ class Manifest(Frozen):
     architecture: Architecture
     input: ModelInput = ModelInput()
     preprocessing: Preprocessing = Preprocessing()
+    features: FeatureEncoding | None = Field(
+        None, description="How raw values become inputs of kind `features`; default: they are the inputs."
+    )
     classes: tuple[Name, ...] | None = Field(None, description="Class names in output order.", max_length=100_000)
 
     @model_validator(mode="after")
     def _check(self) -> Manifest:
+        if self.features is not None:
+            self._check_features(self.features)
         if self.input.kind == "image" and len(self.preprocessing.mean) != self.input.shape[0]:
             raise ValueError(
                 f"expected {self.input.shape[0]} preprocessing mean value(s), one per channel, "
@@ -204,6 +238,14 @@ class Manifest(Frozen):
         if self.input.kind == "tokens":
             self._check_tokens()
         return self
+
+    def _check_features(self, features: FeatureEncoding) -> None:
+        if self.input.kind != "features":
+            raise ValueError(f"expected no features for kind {self.input.kind!r}, only tables have columns")
+        if len(features.names) != self.input.shape[0]:
+            raise ValueError(
+                f"expected an input of {len(features.names)} features, as the columns give, got {self.input.shape[0]}"
+            )
 
     def _check_tokens(self) -> None:
         if self.architecture.family != "sequential":
@@ -352,9 +394,6 @@ class TrainingSetup(Frozen):
     """What the new model shall be; kept in the job's row."""
 
     architecture: Architecture | None = Field(None, description="To be trained from random weights.")
-    preprocessing: Preprocessing | None = Field(
-        None, description="Of the pictures; default: that of the model to fine-tune, else each channel standardised."
-    )
     name: Name = Field("model", description="Of the new model.")
 
 

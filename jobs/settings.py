@@ -62,9 +62,20 @@ class Settings(BaseSettings):
     retention_hours: float = Field(24.0 * 7, gt=0, description="Finished jobs and their bytes are deleted after this.")
     cancel_grace_seconds: float = Field(5.0, ge=0, description="After a cancel, until the runner is terminated.")
 
+    training_slots: int = Field(
+        1, ge=0, le=64, description="Trainings at once, each in a runner of its own beside the slots; 0: none here."
+    )
+    training_deadline_seconds: float = Field(
+        24.0 * 3600.0, gt=0, description="Default and longest time a training may take, queue included."
+    )
+    checkpoint_seconds: float = Field(
+        30.0, ge=0, description="A training saves what it needs to go on at most so often; 0: after every epoch."
+    )
+
     max_queued_jobs: int = Field(1000, ge=1, description="Per tenant; above it POST answers 429.")
     max_model_mib: int = Field(2048, ge=1)
     max_input_mib: int = Field(32, ge=1)
+    max_dataset_mib: int = Field(512, ge=1)
     max_pixels: int = Field(25_000_000, ge=1)
 
     log_format: Literal["console", "json"] = "console"

@@ -15,11 +15,11 @@ from threading import Event
 import structlog
 
 from jobs.errors import DeadlineExceeded, OutOfMemory, StoreUnavailable
-from jobs.schemas import Progress
+from jobs.schemas import Progress, ResumePoint
 from jobs.settings import Settings
 from jobs.store import JobStore
 from worker.handle import Runner, RunnerDied
-from worker.messages import Cancel, Canceled, Compute, Failed, Outcome, Ready, Working
+from worker.messages import Cancel, Canceled, Failed, Outcome, Ready, Saved, Work, Working
 
 log = structlog.get_logger()
 
@@ -53,16 +53,18 @@ class Attempt:
 
     Args:
         stopping: Set when the worker shuts down.
+        keep: Records where a training can be taken up again.
     """
 
     def __init__(
         self,
-        order: Compute,
+        order: Work,
         runner: Runner,
         *,
         store: JobStore,
         settings: Settings,
         stopping: Event,
+        keep: Callable[[ResumePoint], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._order = order
@@ -71,6 +73,7 @@ class Attempt:
         self._store = store
         self._settings = settings
         self._stopping = stopping
+        self._keep = keep
         self._clock = clock
         self._progress: Progress | None = None
         self._next_look = time.monotonic() + LOOK_SECONDS
@@ -92,6 +95,9 @@ class Attempt:
         reply = self._runner.receive(max(0.0, self._next_look - time.monotonic()))
         if isinstance(reply, Working):
             self._progress = reply.progress
+            return None
+        if isinstance(reply, Saved):
+            self._keep(reply.point)
             return None
         return None if isinstance(reply, Ready) else reply
 

@@ -14,12 +14,12 @@ import structlog
 from jobs.artifacts import ArtifactStore
 from jobs.errors import NotFound
 from jobs.queue import Queue
-from jobs.schemas import Job
+from jobs.schemas import Job, JobKind
 from jobs.settings import Settings
 from jobs.store import JobStore
 from worker.attempt import Attempt, Ending
 from worker.handle import Runner
-from worker.messages import Compute, Failed
+from worker.messages import Compute, Examine, Failed, Train, Work
 from worker.record import Recorder
 from worker.runner import open_execution
 from worker.slots import Slots
@@ -80,10 +80,17 @@ class Desk:
             order = self._order(job)
         except NotFound as error:
             return Failed(problem=error.problem())
-        return Attempt(order, runner, store=self.store, settings=self.settings, stopping=self.stopping).run()
+        keep = partial(self.recorder.keep, job)
+        return Attempt(order, runner, store=self.store, settings=self.settings, stopping=self.stopping, keep=keep).run()
 
-    def _order(self, job: Job) -> Compute:
-        """Say what the runner is to do; every model is read as one of the job's tenant."""
+    def _order(self, job: Job) -> Work:
+        """Say what the runner is to do; every model and dataset is read as one of the job's tenant."""
+        if job.dataset_id is not None:
+            dataset = self.store.dataset(job.dataset_id, job.tenant)
+            if job.kind is JobKind.INSPECTION:
+                return Examine(job=job, dataset=dataset)
+            start = self.store.model(job.model_id, job.tenant) if job.model_id is not None else None
+            return Train(job=job, dataset=dataset, model=start)
         assert job.model_id is not None  # noqa: S101  # explanations and inspections of models name one
         model, *checkpoints = (self.store.model(one, job.tenant) for one in (job.model_id, *job.checkpoint_ids))
         return Compute(job=job, model=model, checkpoints=tuple(checkpoints))

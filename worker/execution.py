@@ -3,50 +3,27 @@
 from __future__ import annotations
 
 import json
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from io import BytesIO
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import nn
 
-from jobs.artifact_names import ARTIFACTS
 from jobs.artifacts import ArtifactStore
-from jobs.errors import InternalError, NumericalError
-from jobs.schemas import ArtifactReference, Explanation, Job, JobKind, Model, Provenance
+from jobs.errors import InternalError
+from jobs.schemas import Explanation, Job, JobKind, Model, Provenance
 from jobs.settings import Settings
 from jobs.version import CODE_VERSION
 from worker import devices, render
-from worker.messages import Compute, Finished, Inspected, Outcome
+from worker.dataset_execution import examine
+from worker.files import Files, Stopwatch, as_json, as_npy
+from worker.messages import Compute, Examine, Finished, Inspected, Outcome, Train, Work
 from worker.methods._registry import Checkpoint, Method, Report, Subject, methods
 from worker.model_cache import ModelCache
 from worker.models import inspect_upload, load
+from worker.progress import Meter
 from worker.subjects import load_subject
 from worker.table_cache import ScopedTables, TableCache
-
-MOST_FILES = 8
-"""As many as a result usually has."""
-
-
-class Stopwatch:
-    """Seconds per stage, in the order in which the stages came."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = time.perf_counter() - began
+from worker.training_execution import TrainingExecution
 
 
 class Execution:
@@ -61,17 +38,16 @@ class Execution:
 
     def __init__(self, settings: Settings, *, slot: int) -> None:
         self._settings = settings
-        self._artifacts = ArtifactStore(settings.bytes_url)
+        self._files = Files(ArtifactStore(settings.bytes_url))
         self._device = devices.pick(settings.device, slot=slot)
         devices.set_up(self._device)
         self._models = ModelCache(settings.model_cache_mib * 2**20)
         self._tables = TableCache(settings.data_dir / "tables", settings.table_cache_mib * 2**20)
         self._methods = methods()
         self._versions = devices.versions()
-        # Each file is synced to disk; at once, they wait for the disk together and not one after the other.
-        self._writers = ThreadPoolExecutor(MOST_FILES, thread_name_prefix="write")
+        self._train = TrainingExecution(settings, self._files, self._module, self._device, self._versions)
 
-    def __call__(self, order: Compute, report: Report) -> Outcome:
+    def __call__(self, order: Work, report: Meter) -> Outcome:
         """Compute one job and store its files.
 
         Raises:
@@ -79,14 +55,22 @@ class Execution:
             JobCanceled: Out of `report`.
         """
         with devices.memory_errors_translated():
-            return self._inspect(order.model) if order.job.kind is JobKind.INSPECTION else self._explain(order, report)
+            match order:
+                case Train():
+                    return self._train(order, report)
+                case Examine():
+                    return examine(order.dataset, self._files, report, self._settings)
+                case Compute() if order.job.kind is JobKind.INSPECTION:
+                    return self._inspect(order.model)
+                case Compute():
+                    return self._explain(order, report)
 
     def _inspect(self, model: Model) -> Inspected:
         watch = Stopwatch()
-        with watch.stage("inspect"), self._file(model.sha256) as artifact:
+        with watch.stage("inspect"), self._files.open(model.sha256) as artifact:
             weights, inspection = inspect_upload(model.manifest, artifact, device=self._device)
         with watch.stage("store"):
-            weights_sha256 = self._artifacts.put(weights)
+            weights_sha256 = self._files.artifacts.put(weights)
         return Inspected(
             weights_sha256=weights_sha256,
             inspection=inspection,
@@ -99,7 +83,7 @@ class Execution:
         job, method = order.job, self._method(order.job)
         report("load", 0, 0)
         with watch.stage("load"):
-            module = self._models.get(order.model, self._load)
+            module = self._module(order.model)
         with watch.stage("prepare"):
             subject = self._subject(order, module, report)
         with watch.stage("compute"):
@@ -109,7 +93,7 @@ class Execution:
             provenance = self._provenance(order, subject)
             files = _files(explanation, provenance, subject, watch.seconds)
         with watch.stage("store"):
-            artifacts = tuple(self._writers.map(self._put, files.keys(), files.values()))
+            artifacts = self._files.put_all(files)
         return Finished(
             artifacts=artifacts, timings=watch.seconds, cost=explanation.cost, device=devices.describe(self._device)
         )
@@ -121,8 +105,11 @@ class Execution:
             detail = f"The gateway offers the method {job.method!r}, but this worker's version does not have it."
             raise InternalError(detail) from error
 
+    def _module(self, model: Model) -> nn.Module:
+        return self._models.get(model, self._load)
+
     def _load(self, model: Model) -> nn.Module:
-        with self._file(model.weights_sha256 or model.sha256) as weights:
+        with self._files.open(model.weights_sha256 or model.sha256) as weights:
             return load(model.manifest, weights, device=self._device)
 
     def _subject(self, order: Compute, module: nn.Module, report: Report) -> Subject:
@@ -133,7 +120,7 @@ class Execution:
             job,
             order.model,
             module,
-            [self._artifacts.get(one.sha256) for one in (job.input, *job.samples)],
+            [self._files.artifacts.get(one.sha256) for one in (job.input, *job.samples)],
             settings=self._settings,
             device=self._device,
             report=report,
@@ -145,7 +132,7 @@ class Execution:
         return Checkpoint(
             id=model.id,
             name=model.manifest.name,
-            load=lambda: self._models.get(model, self._load),
+            load=lambda: self._module(model),
             tables=self._tables_of(tenant, model),
         )
 
@@ -174,22 +161,6 @@ class Execution:
             dtype=str(_dtype(subject)).removeprefix("torch."),
         )
 
-    @contextmanager
-    def _file(self, sha256: str) -> Iterator[Path]:
-        """Yield a file with these bytes: the store's own where it is a folder, else a copy for the moment."""
-        path = self._artifacts.local_path(sha256)
-        if path is not None:
-            yield path
-            return
-        with tempfile.NamedTemporaryFile() as copy:
-            copy.write(self._artifacts.get(sha256))
-            copy.flush()
-            yield Path(copy.name)
-
-    def _put(self, name: str, data: bytes) -> ArtifactReference:
-        sha256 = self._artifacts.put(data)
-        return ArtifactReference(name=name, sha256=sha256, size_bytes=len(data), media_type=ARTIFACTS[name])
-
 
 def _dtype(subject: Subject) -> torch.dtype:
     """Return the type of the numbers that the network computes with; ids only choose among its weights."""
@@ -204,36 +175,20 @@ def _files(
     """Return every file of a result by artifact name: result.json, pictures, arrays, documents, and the page of it all.
 
     Raises:
-        InternalError: The method gave a file a name that `jobs.artifact_names` does not have.
         NumericalError: The result, or a document, holds a number that is not finite.
     """
     pixels = subject.pixels.detach().cpu().numpy() if subject.pixels is not None else None
     pictures = render.pictures(explanation, pixels)
     arrays = {"values.npz": render.values(explanation)} if explanation.arrays else {}
-    kept = {f"{name}.npy": _npy(array) for name, array in explanation.kept.items()}
-    documents = {f"{name}.json": _json(document) for name, document in explanation.documents.items()}
+    kept = {f"{name}.npy": as_npy(array) for name, array in explanation.kept.items()}
+    documents = {f"{name}.json": as_json(document) for name, document in explanation.documents.items()}
     names = ["result.json", *pictures, *arrays, *kept, *documents, "report.html"]
-    if unknown := sorted(set(names) - set(ARTIFACTS)):
-        raise InternalError(f"The method {explanation.method} made files that no job can have: {', '.join(unknown)}.")
     result = {
         **explanation.model_dump(mode="json"),
         "provenance": provenance.model_dump(mode="json"),
         "seconds": dict(seconds),
         "artifacts": names,
     }
-    whole = {"result.json": _json(result)}
+    whole = {"result.json": as_json(result)}
     page = {"report.html": render.report(result, pictures, pixels=pixels)}
     return {**whole, **pictures, **arrays, **kept, **documents, **page}
-
-
-def _json(result: Mapping[str, Any]) -> bytes:
-    try:
-        return json.dumps(result, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
-    except ValueError as error:
-        raise NumericalError("The explanation holds numbers that are not finite.") from error
-
-
-def _npy(array: Any) -> bytes:
-    buffer = BytesIO()
-    np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
-    return buffer.getvalue()

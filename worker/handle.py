@@ -73,7 +73,7 @@ class Runner:
         Raises:
             RunnerDied: Nobody reads it.
         """
-        self._jobs += isinstance(order, messages.Compute)
+        self._jobs += not isinstance(order, messages.Cancel)
         try:
             messages.send(self._living_connection(), order)
         except OSError as error:

@@ -10,8 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from jobs.datasets import Dataset, DatasetInspection
 from jobs.errors import Problem
-from jobs.schemas import ArtifactReference, Cost, Frozen, Inspection, Job, Model, Progress
+from jobs.schemas import ArtifactReference, Cost, Frozen, Inspection, Job, Model, Progress, ResumePoint
+from jobs.trainings import TrainedModel
 
 
 class Compute(Frozen):
@@ -25,6 +27,27 @@ class Compute(Frozen):
     job: Job
     model: Model
     checkpoints: tuple[Model, ...] = ()
+
+
+class Examine(Frozen):
+    """Parent to runner: read this job's dataset."""
+
+    type: Literal["examine"] = "examine"
+    job: Job
+    dataset: Dataset
+
+
+class Train(Frozen):
+    """Parent to runner: carry out this training.
+
+    Attributes:
+        model: To go on from.
+    """
+
+    type: Literal["train"] = "train"
+    job: Job
+    dataset: Dataset
+    model: Model | None = None
 
 
 class Cancel(Frozen):
@@ -47,14 +70,26 @@ class Working(Frozen):
     progress: Progress
 
 
+class Saved(Frozen):
+    """Runner to parent: a training can be taken up again from here; the bytes are in the artifact store."""
+
+    type: Literal["saved"] = "saved"
+    point: ResumePoint
+
+
 class Finished(Frozen):
-    """Runner to parent: an explanation is computed and its files are in the artifact store."""
+    """Runner to parent: an explanation or training is computed and its files are in the artifact store.
+
+    Attributes:
+        models: Made by a training; their weights are there too.
+    """
 
     type: Literal["finished"] = "finished"
     artifacts: tuple[ArtifactReference, ...]
     timings: dict[str, float]
     cost: Cost
     device: str
+    models: tuple[TrainedModel, ...] = ()
 
 
 class Inspected(Frozen):
@@ -63,6 +98,17 @@ class Inspected(Frozen):
     type: Literal["inspected"] = "inspected"
     weights_sha256: str
     inspection: Inspection
+    timings: dict[str, float]
+    device: str
+
+
+class Examined(Frozen):
+    """Runner to parent: a dataset can be read; what trainings need of it is in the artifact store."""
+
+    type: Literal["examined"] = "examined"
+    data_sha256: str
+    data_bytes: int
+    inspection: DatasetInspection
     timings: dict[str, float]
     device: str
 
@@ -80,9 +126,12 @@ class Canceled(Frozen):
     type: Literal["canceled"] = "canceled"
 
 
-Order = Annotated[Compute | Cancel, Field(discriminator="type")]
-Outcome = Finished | Inspected | Failed | Canceled
-Reply = Annotated[Ready | Working | Finished | Inspected | Failed | Canceled, Field(discriminator="type")]
+Work = Compute | Examine | Train
+Order = Annotated[Work | Cancel, Field(discriminator="type")]
+Outcome = Finished | Inspected | Examined | Failed | Canceled
+Reply = Annotated[
+    Ready | Working | Saved | Finished | Inspected | Examined | Failed | Canceled, Field(discriminator="type")
+]
 
 _orders: TypeAdapter[Order] = TypeAdapter(Order)
 _replies: TypeAdapter[Reply] = TypeAdapter(Reply)

@@ -11,11 +11,12 @@ import structlog
 from jobs.artifacts import ArtifactStore
 from jobs.errors import ArtifactsUnavailable, Problem, QueueUnavailable, RunnerCrashed, StoreUnavailable, from_problem
 from jobs.queue import Queue
-from jobs.schemas import Job
+from jobs.schemas import Job, Model, ModelStatus, ResumePoint
 from jobs.settings import Settings
 from jobs.store import JobStore
+from jobs.trainings import TrainedModel
 from worker.attempt import Died, Ending, GivenBack, Lost
-from worker.messages import Canceled, Failed, Finished, Inspected
+from worker.messages import Canceled, Examined, Failed, Finished, Inspected
 
 log = structlog.get_logger()
 
@@ -52,7 +53,7 @@ class Recorder:
 
     def _advance(self, job: Job, ending: Ending) -> bool:
         match ending:
-            case Finished() | Inspected():
+            case Finished() | Inspected() | Examined():
                 return self._succeed(job, ending)
             case Failed():
                 return self._fail_or_retry(job, ending.problem)
@@ -67,11 +68,13 @@ class Recorder:
             case _:
                 assert_never(ending)
 
-    def _succeed(self, job: Job, ending: Finished | Inspected) -> bool:
+    def _succeed(self, job: Job, ending: Finished | Inspected | Examined) -> bool:
         """Record a result whose files are there; one whose files went with an equal result is made again."""
         try:
             if isinstance(ending, Inspected):
                 self._make_ready(job, ending)
+            elif isinstance(ending, Examined):
+                self._make_dataset_ready(job, ending)
             return self._record_result(job, ending)
         except ArtifactsUnavailable as error:
             return self._fail_or_retry(job, error.problem())
@@ -85,17 +88,39 @@ class Recorder:
             exists=self.artifacts.exists,
         )
 
-    def _record_result(self, job: Job, ending: Finished | Inspected) -> bool:
-        return self.store.succeed(
-            job.id,
-            job.attempt,
-            artifacts=ending.artifacts if isinstance(ending, Finished) else (),
-            timings=ending.timings,
-            cost=ending.cost if isinstance(ending, Finished) else None,
-            device=ending.device,
-            retention_seconds=self._retention,
+    def _make_dataset_ready(self, job: Job, ending: Examined) -> None:
+        assert job.dataset_id is not None  # noqa: S101  # only the inspection of a dataset ends like this
+        self.store.dataset_ready(
+            job.dataset_id,
+            data_sha256=ending.data_sha256,
+            data_bytes=ending.data_bytes,
+            inspection=ending.inspection,
             exists=self.artifacts.exists,
         )
+
+    def _record_result(self, job: Job, ending: Finished | Inspected | Examined) -> bool:
+        result = ending if isinstance(ending, Finished) else None
+        written = self.store.succeed(
+            job.id,
+            job.attempt,
+            artifacts=result.artifacts if result else (),
+            timings=ending.timings,
+            cost=result.cost if result else None,
+            device=ending.device,
+            retention_seconds=self._retention,
+            models=[_row(job, model) for model in result.models] if result else (),
+            exists=self.artifacts.exists,
+        )
+        self.store.discard(self.store.drop_resume_point(job.id), self.artifacts.delete)
+        return written
+
+    def keep(self, job: Job, point: ResumePoint) -> None:
+        """Record where a training can be taken up again; where that fails, the point before stays."""
+        try:
+            gone = self.store.save_resume_point(job.id, job.attempt, point, exists=self.artifacts.exists)
+            self.store.discard(gone, self.artifacts.delete)
+        except (StoreUnavailable, ArtifactsUnavailable) as error:
+            log.warning("resume_point_lost", epoch=point.epoch, detail=error.detail)
 
     def _fail_or_retry(self, job: Job, problem: Problem) -> bool:
         if from_problem(problem).retryable and self._has_attempts_left(job):
@@ -132,3 +157,17 @@ class Recorder:
     @property
     def _retention(self) -> float:
         return self.settings.retention_hours * 3600.0
+
+
+def _row(job: Job, model: TrainedModel) -> Model:
+    """Return the row of a model that a training made: as ready as one that was uploaded and inspected."""
+    return Model(
+        **model.model_dump(include={"id", "weights_sha256", "size_bytes"}),
+        tenant=job.tenant,
+        status=ModelStatus.READY,
+        manifest=model.manifest,
+        sha256=model.weights_sha256,
+        created_at=time.time(),
+        inspection=model.inspection,
+        trained_by=job.id,
+    )

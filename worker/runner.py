@@ -19,16 +19,17 @@ import structlog
 
 from jobs.errors import InternalError, InterplayError, OutOfMemory
 from jobs.logs import configure_logs
-from jobs.schemas import Progress
+from jobs.schemas import Progress, ResumePoint
 from jobs.settings import Settings
 from worker.messages import (
     Cancel,
     Canceled,
-    Compute,
     Failed,
     Outcome,
     Ready,
     Reply,
+    Saved,
+    Work,
     Working,
     encode,
     receive_order,
@@ -38,15 +39,20 @@ from worker.progress import JobCanceled, Meter
 
 log = structlog.get_logger()
 
-Report = Callable[[str, int, int], None]
-Execute = Callable[[Compute, Report], Outcome]
+Execute = Callable[[Work, Meter], Outcome]
 OpenExecution = Callable[[Settings], Execute]
 """Makes what a runner executes; called inside the runner, once its environment is set and torch may be imported."""
 
 
-def open_execution(settings: Settings, *, slot: int) -> Execute:
-    """Load the libraries that compute (torch among them) and return the product's `Execute`."""
+def open_execution(settings: Settings, *, slot: int, nice: int = 0) -> Execute:
+    """Load the libraries that compute (torch among them) and return the product's `Execute`.
+
+    Args:
+        nice: How far this process steps back, on a CPU, for those that somebody waits for.
+    """
     from worker.execution import Execution
+
+    os.nice(nice)
 
     return Execution(settings, slot=slot)
 
@@ -85,7 +91,7 @@ class Line:
     """The runner's end of the pipe: a thread listens, so that it hears a cancel, or its parent die, in mid-job."""
 
     def __init__(self, connection: Connection) -> None:
-        self.jobs: SimpleQueue[Compute] = SimpleQueue()
+        self.jobs: SimpleQueue[Work] = SimpleQueue()
         self._connection = connection
         self._canceled: str | None = None
         self._sending = Lock()
@@ -115,10 +121,10 @@ class Line:
                 self.jobs.put(order)
 
 
-def answer(order: Compute, execute: Execute, line: Line) -> Outcome:
+def answer(order: Work, execute: Execute, line: Line) -> Outcome:
     """Compute one job and turn whatever happens into a message; the traceback goes to the log, never to the caller."""
     job = order.job
-    meter = Meter(partial(_send_progress, line), partial(line.canceled, job.id))
+    meter = Meter(partial(_send_progress, line), partial(line.canceled, job.id), keep=partial(_send_point, line))
     with structlog.contextvars.bound_contextvars(job=job.id, tenant=job.tenant):
         try:
             return execute(order, meter)
@@ -148,6 +154,10 @@ def serialisable(outcome: Outcome, job_id: str) -> Outcome:
 
 def _send_progress(line: Line, progress: Progress) -> None:
     line.send(Working(progress=progress))
+
+
+def _send_point(line: Line, point: ResumePoint) -> None:
+    line.send(Saved(point=point))
 
 
 def _internal(error: Exception, job_id: str) -> InternalError:

@@ -13,7 +13,7 @@ from worker.models.fitting import fitted, put_in, refuse_non_finite
 from worker.models.formats import State, read_state, write_state
 from worker.models.inspection import inspect
 
-__all__ = ["inspect_upload", "load"]
+__all__ = ["inspect_state", "inspect_upload", "load"]
 
 
 def load(manifest: Manifest, weights: Path | bytes, *, device: torch.device) -> nn.Module:
@@ -44,7 +44,16 @@ def inspect_upload(manifest: Manifest, artifact: Path, *, device: torch.device) 
         UnsupportedModel: The file is damaged, does not fit the architecture, holds weights that are no numbers, or
             the model does not map the manifest's inputs to the manifest's classes.
     """
-    module, state = _assemble(manifest, read_state(artifact))
+    return inspect_state(manifest, read_state(artifact), device=device)
+
+
+def inspect_state(manifest: Manifest, state: State, *, device: torch.device) -> tuple[bytes, Inspection]:
+    """Do what `inspect_upload` does, with tensors in place of a file.
+
+    Raises:
+        UnsupportedModel: As there.
+    """
+    module, state = _assemble(manifest, state)
     refuse_non_finite(state)
     found = inspect(module.to(device), manifest)
     return write_state(state), found

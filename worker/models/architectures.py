@@ -88,6 +88,24 @@ def build(manifest: Manifest, state: State) -> nn.Module:
         return _build_torchvision(architecture, state).eval()
 
 
+def fresh(manifest: Manifest, *, outputs: int) -> nn.Module:
+    """Build the manifest's architecture with random weights, drawn from torch's global generator.
+
+    Args:
+        outputs: Classes of a torchvision model whose arguments do not say how many.
+
+    Raises:
+        UnsupportedModel: As `build`.
+    """
+    architecture = manifest.architecture
+    if isinstance(architecture, SequentialArchitecture):
+        return build_sequential(architecture.layers, manifest.input)
+    arguments = {"num_classes": outputs, **_checked_arguments(architecture)}
+    if architecture.name in _WITH_AUXILIARY_HEADS:
+        arguments |= _WITHOUT_HEADS
+    return _call_builder(architecture.name, arguments)
+
+
 def adapted(manifest: Manifest, state: State) -> State:
     """Return the state under today's keys, and without what an evaluated model has no use for."""
     name = getattr(manifest.architecture, "name", "")

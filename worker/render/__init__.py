@@ -1,7 +1,8 @@
-"""Arrays in, bytes out: the pictures, the report and the archive of an explanation. Pure; equal input, equal bytes."""
+"""Arrays in, bytes out: the pictures, the report and the archive of a result. Pure; equal input, equal bytes."""
 
-from worker.render.archive import values
+from worker.render.archive import archive, values
 from worker.render.pictures import pictures
 from worker.render.report import report
+from worker.render.training import training_pictures, training_report
 
-__all__ = ["pictures", "report", "values"]
+__all__ = ["archive", "pictures", "report", "training_pictures", "training_report", "values"]

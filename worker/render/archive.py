@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +16,16 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def values(explanation: Explanation) -> bytes:
-    """Write `explanation.arrays` as an .npz file that `numpy.load` reads without pickle, names in order."""
+    """Write `explanation.arrays` as an .npz file."""
+    return archive(explanation.arrays)
+
+
+def archive(arrays: Mapping[str, Any]) -> bytes:
+    """Write arrays as an .npz file that `numpy.load` reads without pickle, names in order."""
     buffer = BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, array in sorted(explanation.arrays.items()):
-            archive.writestr(_member(name), _npy(np.asarray(array)), compresslevel=1)
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, array in sorted(arrays.items()):
+            file.writestr(_member(name), _npy(np.asarray(array)), compresslevel=1)
     return buffer.getvalue()
 
 

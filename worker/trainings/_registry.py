@@ -22,7 +22,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from jobs.datasets import DatasetKind, Task
-from jobs.schemas import Architecture, Manifest, Preprocessing
+from jobs.schemas import Architecture, Manifest
 from jobs.trainings import Start, TrainingResult
 from worker.methods._registry import Params
 from worker.trainings._data import Data
@@ -89,7 +89,6 @@ class TrainingTask:
             one was named.
         manifest: Of `start`.
         architecture: To be trained from random weights; None unless one was given.
-        preprocessing: Of pictures, where the caller gave one.
         name: Of the new model.
         seed: Of every random draw.
         chunk: Samples that may go forward and backward at once under the memory budget, as far as it is known.
@@ -99,7 +98,6 @@ class TrainingTask:
     start: nn.Module | None = None
     manifest: Manifest | None = None
     architecture: Architecture | None = None
-    preprocessing: Preprocessing | None = None
     name: str = "model"
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))

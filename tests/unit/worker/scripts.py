@@ -12,7 +12,8 @@ from jobs.errors import ArtifactsUnavailable, InvalidInput
 from jobs.schemas import Cost, Job, JobKind, Manifest, Model, ModelStatus, SequentialArchitecture, Status
 from jobs.settings import Settings
 from worker.messages import Finished
-from worker.runner import Execute, Report
+from worker.progress import Meter as Report
+from worker.runner import Execute
 
 PATIENCE_SECONDS = 20.0
 """Far above what any of these steps takes; only a hang reaches it."""
