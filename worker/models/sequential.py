@@ -55,9 +55,9 @@ _TAKES = {
     "batch-norm": {"inputs"},
     "max-pool": {"kernel", "stride", "padding"},
     "average-pool": {"kernel", "stride", "padding"},
-    "layer-norm": {"inputs"},
+    "layer-norm": {"inputs", "epsilon"},
     "embedding": {"inputs", "outputs"},
-    "transformer": {"inputs", "heads", "feedforward", "norm", "activation"},
+    "transformer": {"inputs", "heads", "feedforward", "norm", "activation", "epsilon"},
 }
 
 
@@ -170,7 +170,7 @@ def _layer_norm(layer: Layer, shape: Shape) -> tuple[nn.Module, Shape]:
     if len(shape) == 3:
         raise ValueError(f"expected a vector or (tokens, dim) coming in, got {shape}; use a batch-norm")
     _check_inputs(layer, shape[-1:])
-    return nn.LayerNorm(shape[-1]), shape
+    return nn.LayerNorm(shape[-1], eps=layer.epsilon), shape
 
 
 def _flatten(shape: Shape, input: ModelInput) -> tuple[nn.Module, Shape]:
@@ -192,8 +192,9 @@ def _transformer(layer: Layer, shape: Shape) -> tuple[nn.Module, Shape]:
     if dim % heads:
         raise ValueError(f"expected heads that divide the {dim} numbers of a token, got {heads}")
     block = TransformerBlock(
-        dim, heads, _required(layer.feedforward), norm=layer.norm or "post", activation=layer.activation or "relu"
-    )
+        dim, heads, _required(layer.feedforward), norm=layer.norm or "post", activation=layer.activation or "relu",
+        epsilon=layer.epsilon,
+    )  # fmt: skip
     return block, shape
 
 

@@ -60,13 +60,14 @@ class TransformerBlock(OverTokens):
         *,
         norm: Literal["pre", "post"],
         activation: Literal["relu", "gelu"],
+        epsilon: float = 1e-5,
     ) -> None:
         super().__init__()
         self.self_attn = nn.MultiheadAttention(dim, heads, batch_first=True)
         self.linear1 = nn.Linear(dim, feedforward)
         self.linear2 = nn.Linear(feedforward, dim)
-        self.norm1 = nn.LayerNorm(dim)
-        self.norm2 = nn.LayerNorm(dim)
+        self.norm1 = nn.LayerNorm(dim, eps=epsilon)
+        self.norm2 = nn.LayerNorm(dim, eps=epsilon)
         self.activation = nn.ReLU() if activation == "relu" else nn.GELU()
         self.norm = norm
 

@@ -51,13 +51,14 @@ def loaded(*layers, **options):
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
-@pytest.mark.parametrize("activation", ["relu", "gelu"])
-def test_a_transformer_block_is_pytorchs_encoder_layer(norm, activation):
+@pytest.mark.parametrize(("activation", "epsilon"), [("relu", 1e-5), ("gelu", 0.5)])
+def test_a_transformer_block_is_pytorchs_encoder_layer(norm, activation, epsilon):
     torch.manual_seed(0)
     theirs = nn.TransformerEncoderLayer(
-        DIM, 2, 16, dropout=0.0, activation=activation, batch_first=True, norm_first=norm == "pre", dtype=torch.float64
-    ).eval()
-    ours = TransformerBlock(DIM, 2, 16, norm=norm, activation=activation).double().eval()
+        DIM, 2, 16, dropout=0.0, activation=activation, layer_norm_eps=epsilon, batch_first=True,
+        norm_first=norm == "pre", dtype=torch.float64,
+    ).eval()  # fmt: skip
+    ours = TransformerBlock(DIM, 2, 16, norm=norm, activation=activation, epsilon=epsilon).double().eval()
     x = torch.randn(4, LENGTH, DIM, dtype=torch.float64)
     present = torch.rand(4, LENGTH) < 0.6
     present[:, 0] = True
@@ -233,17 +234,21 @@ def test_flattened_tokens_are_taken_where_there_is_no_padding():
 
 
 def test_a_layer_norm_normalises_the_last_axis():
-    model = loaded(EMBEDDING, MEAN, {"type": "layer-norm"}, HEAD)
+    model = loaded(EMBEDDING, MEAN, {"type": "layer-norm", "epsilon": 0.5}, HEAD)
 
-    expected = model[3](nn.functional.layer_norm(model[0].weight[[2]], (DIM,), model[2].weight, model[2].bias))
+    norm = nn.functional.layer_norm(model[0].weight[[2]], (DIM,), model[2].weight, model[2].bias, eps=0.5)
+    expected = model[3](norm)
 
     torch.testing.assert_close(model(torch.tensor([[2, 0, 0, 0, 0, 0]])), expected, **ROUNDING)
 
 
 def test_a_stored_description_is_read_as_it_was():
-    original = manifest(EMBEDDING, TRANSFORMER | {"norm": "pre", "activation": "gelu"}, MEAN, HEAD)
+    original = manifest(EMBEDDING, TRANSFORMER | {"norm": "pre", "activation": "gelu", "epsilon": 0.5}, MEAN, HEAD)
 
     stored = Manifest.model_validate_json(original.model_dump_json())
 
     assert stored == original
     assert str(build(stored, {})) == str(build(original, {}))
+    assert "norm=pre" in str(build(stored, {}))
+    assert "GELU" in str(build(stored, {}))
+    assert build(stored, {})[1].norm2.eps == 0.5
