@@ -14,6 +14,7 @@ import hashlib
 import io
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ from worker.methods._games import content_key
 
 log = structlog.get_logger()
 
+MOST_TABLES = 8192
+"""Files in the folder, which is listed at every put; tables of 8 players, 2 kB each, would otherwise be 100,000."""
+
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _SUFFIX = ".table"
 
@@ -38,7 +42,7 @@ class TableCache:
 
     Args:
         folder: Made when the first table comes.
-        budget_bytes: Of all files together; 0 keeps none.
+        budget_bytes: Of all files together, of which there are at most `MOST_TABLES`; 0 keeps none.
     """
 
     def __init__(self, folder: Path, budget_bytes: int) -> None:
@@ -58,8 +62,8 @@ class TableCache:
         path = self._path(key)
         try:
             data = path.read_bytes()
-            with suppress(FileNotFoundError):  # deleted since by another process; what was read is whole
-                os.utime(path)
+            with suppress(OSError):  # deleted since by another process, say; what was read is whole
+                _touch(path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -88,18 +92,17 @@ class TableCache:
         arriving = self._folder / f"{secrets.token_hex(16)}.arriving{_SUFFIX}"
         try:
             arriving.write_bytes(data)
+            _touch(arriving)
             arriving.replace(path)
         finally:
             arriving.unlink(missing_ok=True)
 
     def _shrink(self) -> None:
-        files = sorted(self._files(), key=lambda file: file.used_at)
-        excess = sum(file.size for file in files) - self._budget
-        for file in files:
-            if excess <= 0:
-                return
-            _delete(file.path)
-            excess -= file.size
+        held = 0
+        for place, file in enumerate(sorted(self._files(), key=lambda file: -file.used_at)):
+            held += file.size
+            if held > self._budget or place >= MOST_TABLES:
+                _delete(file.path)
 
     def _files(self) -> Iterator[_File]:
         for path in self._folder.glob(f"*{_SUFFIX}"):
@@ -143,6 +146,12 @@ def _unpacked(data: bytes) -> Tensor | None:
     if hashlib.sha256(content).digest() != digest:
         return None
     return torch.from_numpy(np.load(io.BytesIO(content), allow_pickle=False))
+
+
+def _touch(path: Path) -> None:
+    # The file system's own clock stands still for milliseconds, in which many tables may come.
+    now = time.time_ns()
+    os.utime(path, ns=(now, now))
 
 
 def _delete(path: Path) -> None:

@@ -68,6 +68,17 @@ def test_the_least_recently_used_table_goes_first(tmp_path):
     assert sum(file.stat().st_size for file in files(tmp_path)) <= 20_000
 
 
+def test_small_tables_are_bounded_in_number(tmp_path, monkeypatch):
+    monkeypatch.setattr("worker.table_cache.MOST_TABLES", 3)
+    tables = TableCache(tmp_path, MIB).of(*SCOPE)
+
+    for key in range(6):
+        tables.put(str(key), torch.zeros(4))
+
+    assert len(files(tmp_path)) == 3
+    assert tables.get("5") is not None
+
+
 def test_a_table_above_the_budget_is_not_kept_and_displaces_nothing(tmp_path):
     tables = TableCache(tmp_path, 1000).of(*SCOPE)
     tables.put("small", torch.zeros(8))
@@ -122,6 +133,18 @@ def test_a_file_that_cannot_be_read_is_no_table(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "read_bytes", broken)
 
     assert tables.get("key") is None
+
+
+def test_a_table_in_a_folder_that_cannot_be_written_is_read_all_the_same(tmp_path, monkeypatch):
+    tables = TableCache(tmp_path, MIB).of(*SCOPE)
+    tables.put("key", torch.zeros(4))
+
+    def refused(path: Path, **times: object) -> None:
+        raise PermissionError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "utime", refused)
+
+    assert tables.get("key") is not None
 
 
 def test_a_table_that_another_process_deletes_meanwhile_is_read_all_the_same(tmp_path, monkeypatch):
