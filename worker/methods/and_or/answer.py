@@ -39,7 +39,7 @@ def answer(subject: Subject, params: AndOrParams, found: Findings) -> Explanatio
     return Explanation(
         method="and-or",
         explained=played.explained(subject),
-        unit=unit(played.value),
+        unit=unit(played.value, outputs=len(played.logits)),
         players=played.players,
         interactions=tuple(interactions(found, chosen)),
         checks=(*checks(params, found), *([] if compared is None else [comparison.check(compared)])),
@@ -57,8 +57,10 @@ def answer(subject: Subject, params: AndOrParams, found: Findings) -> Explanatio
     )
 
 
-def unit(value: str) -> str:
+def unit(value: str, *, outputs: int) -> str:
     """Say what a strength is measured in."""
+    if outputs == 1 and value != "probability":
+        return "output of the network"
     return {
         "log-odds": "log-odds of the class, log p/(1 - p)",
         "logit": "logit of the class",
