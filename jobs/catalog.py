@@ -20,8 +20,10 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 from pydantic import JsonValue
 
+from jobs.datasets import DatasetKind, Task
 from jobs.errors import FieldError, InputTooLarge, InvalidParameters, UnknownMethod
 from jobs.schemas import Capability, Cost, Frozen
+from jobs.trainings import Start
 
 MAX_FAULTS: Final = 20  # of a label map, each of a quarter million labels can be wrong
 MAX_PARAMS_BYTES: Final = 1 << 20
@@ -49,6 +51,31 @@ class MethodSpec(Frozen):
     parameters: dict[str, Any]
 
 
+class TrainingSpec(Frozen):
+    """One training method as the catalogue describes it.
+
+    Attributes:
+        datasets: Kinds of datasets that it takes.
+        tasks: What it can learn.
+        starts: What it may start from.
+        least_rows: Of a dataset.
+        most_inputs: Of a table, every category counted; None: no limit.
+        parameters: JSON Schema (2020-12) of `params`.
+    """
+
+    id: str
+    title: str
+    summary: str
+    source: str
+    datasets: tuple[DatasetKind, ...]
+    tasks: tuple[Task, ...]
+    starts: tuple[Start, ...]
+    least_rows: int
+    most_inputs: int | None
+    presets: dict[str, dict[str, JsonValue]]
+    parameters: dict[str, Any]
+
+
 @cache
 def _catalog() -> Mapping[str, Any]:
     catalog: Mapping[str, Any] = json.loads((files("jobs") / "catalog.json").read_text("utf-8"))
@@ -59,6 +86,12 @@ def _catalog() -> Mapping[str, Any]:
 def methods() -> Mapping[str, MethodSpec]:
     """Return every method by id."""
     return {entry["id"]: MethodSpec.model_validate(entry) for entry in _catalog()["methods"]}
+
+
+@cache
+def trainings() -> Mapping[str, TrainingSpec]:
+    """Return every training method by id."""
+    return {entry["id"]: TrainingSpec.model_validate(entry) for entry in _catalog()["trainings"]}
 
 
 @cache
@@ -79,7 +112,20 @@ def spec(method_id: str) -> MethodSpec:
         raise UnknownMethod(f"expected one of {', '.join(methods())}, got {method_id!r}") from None
 
 
-def complete(spec: MethodSpec, params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+def training_spec(method_id: str) -> TrainingSpec:
+    """Return one training method.
+
+    Raises:
+        UnknownMethod: There is none with this id.
+    """
+    try:
+        return trainings()[method_id]
+    except KeyError:
+        detail = f"expected one of {', '.join(trainings())}, got {method_id!r}"
+        raise UnknownMethod(detail, errors=[FieldError(pointer="/method", detail=detail)]) from None
+
+
+def complete(spec: MethodSpec | TrainingSpec, params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Return `params` with the method's defaults and the chosen preset filled in.
 
     What the caller gives overrides the preset, which overrides the defaults.
@@ -93,7 +139,11 @@ def complete(spec: MethodSpec, params: Mapping[str, JsonValue]) -> dict[str, Jso
     defaults = {name: schema["default"] for name, schema in properties.items() if "default" in schema}
     preset = spec.presets.get(str(params.get("preset", defaults.get("preset"))), {})
     completed = {**defaults, **preset, **params}
-    found = (fault for error in _validator(spec.id).iter_errors(completed) for fault in _field_errors(error))
+    found = (
+        fault
+        for error in _validator(spec.id, isinstance(spec, TrainingSpec)).iter_errors(completed)
+        for fault in _field_errors(error)
+    )
     faults = list(islice(found, MAX_FAULTS))
     if faults:
         raise InvalidParameters(f"the parameters do not fit method {spec.id}: {faults[0].detail}", errors=faults)
@@ -108,8 +158,8 @@ def _check_size(params: Mapping[str, JsonValue]) -> None:
 
 
 @cache
-def _validator(method_id: str) -> Any:
-    return _Validator(spec(method_id).parameters)
+def _validator(method_id: str, trains: bool) -> Any:
+    return _Validator((trainings() if trains else methods())[method_id].parameters)
 
 
 def _any_of(validator: Any, branches: list[Any], instance: Any, _: Any) -> Iterator[ValidationError]:

@@ -14,10 +14,11 @@ from kombu.exceptions import KombuError
 
 from jobs import transport
 from jobs.errors import QueueUnavailable
-from jobs.schemas import Job
+from jobs.schemas import Job, JobKind
 from jobs.settings import Settings
 
 TASK = "interplay.run"
+TRAIN_TASK = "interplay.train"
 EXCHANGE = "interplay"
 QUEUES = ("interactive", "batch")
 
@@ -48,7 +49,9 @@ class Queue:
                 if the bell had rung.
         """
         try:
-            self._celery.send_task(TASK, args=[job.id], queue=job.priority, ignore_result=True)
+            # Trainings wait for trainers, which this wakes, and not for slots.
+            task = TRAIN_TASK if job.kind is JobKind.TRAINING else TASK
+            self._celery.send_task(task, args=[job.id], queue=job.priority, ignore_result=True)
         except (KombuError, OSError) as error:
             raise QueueUnavailable(f"The queue cannot be reached: {error}") from error
 
@@ -111,7 +114,7 @@ def _embedded_options() -> dict[str, Any]:
 def _redis_options(settings: Settings) -> dict[str, Any]:
     return {
         # Redis would deliver a message again that is not acknowledged for so long; no job runs for longer.
-        "visibility_timeout": settings.deadline_seconds + 3600,
+        "visibility_timeout": max(settings.deadline_seconds, settings.training_deadline_seconds) + 3600,
         "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "socket_timeout": 30,
         "socket_keepalive": True,

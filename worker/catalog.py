@@ -12,6 +12,7 @@ import torchvision
 
 import jobs
 from worker.methods._registry import Method, methods
+from worker.trainings._registry import TrainingMethod, trainings
 
 PATH = Path(jobs.__file__).with_name("catalog.json")
 
@@ -21,6 +22,7 @@ def catalog() -> dict[str, Any]:
     return {
         "architectures": sorted(torchvision.models.list_models(module=torchvision.models)),
         "methods": [_entry(method) for method in methods().values()],
+        "trainings": [_training_entry(method) for method in trainings().values()],
     }
 
 
@@ -35,6 +37,22 @@ def _entry(method: Method) -> dict[str, Any]:
         "series": method.series,
         "presets": {name: dict(values) for name, values in method.params.presets.items()},
         "cost": dict(method.cost),
+        "parameters": method.params.model_json_schema(),
+    }
+
+
+def _training_entry(method: TrainingMethod) -> dict[str, Any]:
+    return {
+        "id": method.id,
+        "title": method.title,
+        "summary": method.summary,
+        "source": method.source,
+        "datasets": list(method.datasets),
+        "tasks": list(method.tasks),
+        "starts": list(method.starts),
+        "least_rows": method.least_rows,
+        "most_inputs": method.most_inputs,
+        "presets": {name: dict(values) for name, values in method.params.presets.items()},
         "parameters": method.params.model_json_schema(),
     }
 

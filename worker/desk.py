@@ -23,8 +23,12 @@ from worker.messages import Compute, Examine, Failed, Train, Work
 from worker.record import Recorder
 from worker.runner import open_execution
 from worker.slots import Slots
+from worker.trainer import Trainers
 
 log = structlog.get_logger()
+
+TRAINER_NICE = 10
+"""How far a training steps back for explanations that share its cores."""
 
 
 def open_desk(settings: Settings) -> Desk:
@@ -32,7 +36,11 @@ def open_desk(settings: Settings) -> Desk:
     store = JobStore(settings.store_url)
     runners = [Runner(settings, partial(open_execution, slot=slot)) for slot in range(settings.slots)]
     recorder = Recorder(store, Queue(settings), settings, ArtifactStore(settings.bytes_url))
-    return Desk(settings, store, recorder, Slots(runners))
+    stopping = Event()
+    # After the slots' numbers, so that on a machine of several GPUs a trainer has one that no slot has, if it can.
+    places = range(settings.slots, settings.slots + settings.training_slots)
+    own = [Runner(settings, partial(open_execution, slot=slot, nice=TRAINER_NICE)) for slot in places]
+    return Desk(settings, store, recorder, Slots(runners), Trainers(own, stopping), stopping=stopping)
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ class Desk:
     store: JobStore
     recorder: Recorder
     slots: Slots
+    trainers: Trainers
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     stopping: Event = field(default_factory=Event)
 
@@ -60,11 +69,30 @@ class Desk:
             elif job := self._claim(job_id):
                 # Recorded before the runner is given back, which may mean to replace it: the caller waits for the row.
                 with self.slots.borrow() as runner:
-                    self.recorder.record(job, self._attempt(job, runner))
+                    self.compute(job, runner)
 
     def start(self) -> None:
-        """Warm the runners up."""
+        """Warm the runners up, and let the trainers look for work."""
         self.slots.start()
+        self.trainers.start(self)
+
+    def wake_trainers(self) -> None:
+        """Let an idle trainer look now."""
+        self.trainers.wake()
+
+    def next_training(self) -> Job | None:
+        """Claim the training that comes first; None when there is none."""
+        while (job_id := self.store.next_training()) is not None:
+            if job := self._claim(job_id):
+                return job
+            if self.store.next_training() == job_id:
+                return None  # it was attempted too often; the reaper ends it
+        return None
+
+    def compute(self, job: Job, runner: Runner) -> None:
+        """Make one attempt at a claimed job, and record how it ended."""
+        with structlog.contextvars.bound_contextvars(job=job.id):
+            self.recorder.record(job, self._attempt(job, runner))
 
     def stop(self) -> None:
         """Take no more jobs, and give back those that do not end within moments."""
@@ -73,6 +101,7 @@ class Desk:
 
     def close(self) -> None:
         """End the runners."""
+        self.trainers.close()
         self.slots.close()
 
     def _attempt(self, job: Job, runner: Runner) -> Ending:
