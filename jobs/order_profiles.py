@@ -90,7 +90,10 @@ class Disturbed(_Value):
 
 
 class Similarity(_Value):
-    """What two sets of salient interactions share, order by order (Definition 2.2)."""
+    """What two sets of salient interactions share, order by order (Definition 2.2).
+
+    Of checkpoints, each over its whole salient strength, which takes off how sure of itself a network is.
+    """
 
     between: Literal["samples", "checkpoints"]
     one: str = Field(examples=["inputs 1 to 4"])

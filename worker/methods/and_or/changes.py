@@ -43,17 +43,23 @@ def spindle_fit(profile: Tensor) -> SpindleFit:
     return SpindleFit(alpha=fit.alpha, beta=fit.beta, profile=signed(fit.spindle), error=fit.error)
 
 
-def similarity(some: Tensor, others: Tensor, *, thresholds: tuple[float, float]) -> tuple[float | None, ...]:
+def similarity(
+    some: Tensor, others: Tensor, *, thresholds: tuple[float, float], relative: bool = False
+) -> tuple[float | None, ...]:
     """Compare the salient interactions of two sets of samples (Definition 2.2), order by order.
 
     Args:
         some, others: `(samples, 2, 2^n)`; players must mean the same in all of them.
         thresholds: τ of either.
+        relative: Compare each over its whole salient strength: networks grow sure of themselves while they learn, and
+            strengths of ten times the size share a tenth at most.
 
     Returns:
         Between 0 and 1; None for an order of which neither has a salient interaction.
     """
     one, two = _salient_only(some, thresholds[0]), _salient_only(others, thresholds[1])
+    if relative:
+        one, two = _over_strength(one), _over_strength(two)
     strengths = (orders.order_profile(one).mean(0) + orders.order_profile(two).mean(0)).sum(0).tolist()
     shared = orders.jaccard_by_order(one, two).tolist()
     return tuple(share if strength > 0 else None for share, strength in zip(shared, strengths, strict=True))
@@ -61,3 +67,8 @@ def similarity(some: Tensor, others: Tensor, *, thresholds: tuple[float, float])
 
 def _salient_only(atoms: Tensor, threshold: float) -> Tensor:
     return torch.where(orders.salient(atoms, threshold), atoms, 0.0)
+
+
+def _over_strength(atoms: Tensor) -> Tensor:
+    strength = orders.order_profile(atoms).sum((-2, -1)).mean()
+    return atoms / strength if float(strength) > 0 else atoms

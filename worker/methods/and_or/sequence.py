@@ -130,7 +130,7 @@ class _Series:
             between="checkpoints",
             one=network.name,
             other=self._subject.model_name,
-            by_order=similarity(moment.atoms, last.atoms, thresholds=(moment.threshold, last.threshold)),
+            by_order=similarity(moment.atoms, last.atoms, thresholds=(moment.threshold, last.threshold), relative=True),
         )
         return Checkpoint(model=network.id, name=network.name, orders=self._profile(moment, last)), shared
 
@@ -143,7 +143,9 @@ class _Series:
         model = Checkpoint(model=self._subject.model_id, name=self._subject.model_name, orders=orders)
         every, place = (*earlier, model), self._params.reference
         if place is None:
-            place = min(range(len(every)), key=lambda at: every[at].orders.mean_order)
+            # Without a salient interaction there is no order to be the smallest.
+            with_orders = [at for at, one in enumerate(every) if one.orders.salient_count]
+            place = min(with_orders, key=lambda at: every[at].orders.mean_order, default=len(earlier))
         return tuple(one if at == place else _emerged(one, every[place]) for at, one in enumerate(every)), place
 
     def _weight_noise(self, last: Moment) -> Iterator[Disturbed]:

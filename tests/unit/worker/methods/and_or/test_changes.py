@@ -105,6 +105,17 @@ def test_samples_are_like_themselves_and_unlike_their_opposites():
     close(similarity(atoms[:1], -atoms[:1], thresholds=(0.5, 0.5)), [0.0] * 4)
 
 
+def test_relative_similarity_does_not_see_how_sure_a_network_is():
+    some, others = interactions(2, seed=0), interactions(3, seed=1)
+
+    found = similarity(some, others, thresholds=(0.5, 0.5), relative=True)
+
+    close(found, similarity(10 * some, others, thresholds=(5.0, 0.5), relative=True))
+    strengths = [sum(map(sum, reference.profile(atoms.tolist(), 0.5))) for atoms in (some, others)]
+    scaled = [(atoms / strength).tolist() for atoms, strength in zip((some, others), strengths, strict=True)]
+    close(found, reference.jaccard(*scaled, (0.5 / strengths[0], 0.5 / strengths[1])))
+
+
 def test_an_order_without_a_salient_interaction_has_no_similarity():
     atoms = interactions(2)
     atoms[..., -1] = 0.1
