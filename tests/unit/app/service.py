@@ -95,7 +95,22 @@ CATALOG: Mapping[str, Any] = {
                         "x-needs-capability": "gradient",
                         "x-needs-input": ["image", "features"],
                     },
+                    "pairs": {"type": "integer", "minimum": 0, "default": 0},
                 },
+                "x-rules": [
+                    {
+                        "holds": "pairs <= (words if kind == 'tokens' else inputs)",
+                        "expected": "no more pairs than there are inputs",
+                        "fitting": "words if kind == 'tokens' else inputs",
+                        "got": "pairs",
+                        "parameter": "pairs",
+                    },
+                    {
+                        "holds": "not contrast or pairs == 0",
+                        "expected": "no pairs of a contrast",
+                        "parameter": "pairs",
+                    },
+                ],
             },
         },
     ],

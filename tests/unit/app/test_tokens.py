@@ -320,3 +320,12 @@ def test_tokens_have_one_form():
     given = Tokens(ids=(2, 3), texts=("a", "b"), words=(None, 0))
 
     assert Tokens.model_validate_json(given.model_dump_json()) == given
+
+
+def test_a_rule_sees_how_many_words_there_are(ask):
+    text = {"ids": [2, 3, 4, 5], "words": [None, 0, 1, 1]}
+
+    fits, too_many = (ask(text, params={"pairs": pairs}) for pairs in (2, 3))
+
+    assert (fits.status_code, too_many.status_code, pointers(too_many)) == (202, 422, ["/params/pairs"])
+    assert too_many.json()["detail"] == "/params/pairs: expected no more pairs than there are inputs (2), got 3"
