@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -26,10 +26,10 @@ from benchmarks import _digits, _photographs
 from benchmarks._rows import Rows
 from worker.methods._coalitions import all_coalitions, indices
 from worker.methods._games import table
-from worker.methods.multi_order.estimates import Estimate, Game
+from worker.methods.multi_order.estimates import Estimate, Game, Pair
 from worker.methods.multi_order.exact import multi_order
 from worker.methods.multi_order.layered import layered
-from worker.methods.multi_order.sampled import Pair, neighbours, published, stars, sub_cubes
+from worker.methods.multi_order.sampled import neighbours, published, stars, sub_cubes
 from worker.methods.multi_order.strength import Strength, of_estimates, order_grid, strength
 from worker.methods.multi_order.theory import fit
 
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="fewer seeds, pictures and evaluations: some two CPU minutes"
     )
-    parser.add_argument("--photographs", type=int, default=3, help="for the strength at n = 256")
+    parser.add_argument("--photographs", type=int, default=30, help="for the strength at n = 256")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with Rows("multi_order", threads=1) as rows:
@@ -56,8 +56,8 @@ def main() -> None:
         add_errors(rows, "white noise", [white_noise(CELLS)], seeds=1 if arguments.quick else 3)
         add_exact_strength(rows, tables)
         if _photographs.present():
-            add_errors_at_256(rows, budget=600 if arguments.quick else 3000)
-            add_sampled_strength(rows, 1 if arguments.quick else arguments.photographs, quick=arguments.quick)
+            add_errors_at_256(rows, quick=arguments.quick)
+            add_sampled_strength(rows, 2 if arguments.quick else arguments.photographs)
         else:
             print("no pretrained MobileNetV2 beside the checkout: n = 256 left out")
 
@@ -172,21 +172,23 @@ def mean_cost(
 # ---------------------------------------------------------------- error for evaluations, n = 256
 
 
-def add_errors_at_256(rows: Rows, *, budget: int) -> None:
+def add_errors_at_256(rows: Rows, *, quick: bool) -> None:
     """Compare mean squared standard errors at the middle orders of a photograph."""
-    game = _photographs.game(_photographs.network(), _photographs.names()[0])
-    n = game.players
-    pairs = some_neighbours(48)
-    generator = torch.Generator().manual_seed(0)
+    game = _photographs.game(_photographs.folded_network(), _photographs.names()[0])
+    n, generator = game.players, torch.Generator().manual_seed(0)
+    pairs = some_neighbours(8 if quick else 48)
+    budget = 2 * 4 * len(pairs) * len(MIDDLE) * (1 if quick else 4)
     theirs = published(game, n, pairs=pairs, orders=MIDDLE, budget=budget, generator=generator)
+    # Of one second difference: the budget is a whole number of rounds.
     variance = mean_square_error(theirs, pairs) * (theirs.evaluations / (4 * len(pairs) * len(MIDDLE)))
-    windows = sorted(set(window_pairs([(5, 5)], side=5)) & set(neighbours(16, 16)))
-    shared = stars(game, n, pairs=windows, orders=MIDDLE, budget=budget, generator=generator)
-    everything = layered(game, n, orders=MIDDLE, budget=budget, generator=generator)
-    add_comparison(rows, "stars", windows, mean_square_error(shared, windows) * shared.evaluations, variance)
+    window = sorted(set(window_pairs([(5, 5)], side=5)) & set(neighbours(16, 16)))
+    found = stars(game, n, pairs=window, orders=MIDDLE, budget=2000 if quick else 4000, generator=generator)
+    add_comparison(rows, "stars", window, mean_square_error(found, window) * found.evaluations, variance)
     every = [(i, j) for i in range(n) for j in range(i + 1, n)]
+    found = layered(game, n, orders=MIDDLE, budget=600 if quick else 6000, generator=generator)
     for case in (some_neighbours(200), neighbours(16, 16), every):
-        add_comparison(rows, "layered", case, mean_square_error(everything, case) * everything.evaluations, variance)
+        cost = mean_square_error(found, case) * found.evaluations
+        add_comparison(rows, f"layered, {found.evaluations} evaluations", case, cost, variance)
 
 
 def add_comparison(rows: Rows, sampler: str, pairs: list[Pair], ours: float, variance: float) -> None:
@@ -228,34 +230,39 @@ def add_exact_strength(rows: Rows, tables: list[Tensor]) -> None:
     add_strength(rows, f"digits CNN, {len(tables)} pictures, exact", found, n=CELLS)
 
 
-def add_sampled_strength(rows: Rows, photographs: int, *, quick: bool) -> None:
-    """Sample J^(m) of neighbours in three windows of each photograph; exact at the first and last order."""
-    model = _photographs.network()
-    pairs = window_pairs([(4, 4), (4, 9), (9, 6)])
+def add_sampled_strength(rows: Rows, photographs: int) -> None:
+    """Sample J^(m) of the neighbours in a window of each photograph, drawn; exact at the first and last order."""
+    model, generator = _photographs.folded_network(), torch.Generator().manual_seed(0)
     orders = order_grid(256, (0, 0.05, 0.2, 0.5, 0.8, 0.95, 1))
-    estimates = []
-    for number, name in enumerate(_photographs.names()[:photographs]):
-        game = _photographs.game(model, name)
-        estimates.append(
-            stars(
-                game, game.players, pairs=pairs, orders=orders, budget=1500 if quick else 5000,
-                generator=torch.Generator().manual_seed(number),
-            )
-        )  # fmt: skip
-    found = of_estimates(estimates, generator=torch.Generator().manual_seed(0))
-    add_strength(rows, f"MobileNetV2, {len(estimates)} photographs, {len(pairs)} pairs of neighbours", found, n=256)
+    names = _photographs.names()[:photographs]
+
+    def estimates() -> Iterator[Estimate]:
+        for name in names:
+            corner = tuple(torch.randint(3, 11, (2,), generator=generator).tolist())
+            game = _photographs.game(model, name)
+            yield stars(
+                game, game.players, pairs=window_pairs([corner]), orders=orders, budget=1500,
+                generator=generator,
+            )  # fmt: skip
+
+    found = of_estimates(estimates(), generator=torch.Generator().manual_seed(0))
+    add_strength(rows, f"MobileNetV2, {len(names)} photograph(s), 36 pairs of neighbours each", found, n=256)
 
 
 def add_strength(rows: Rows, case: str, found: Strength, *, n: int) -> None:
     for place, order in enumerate(found.orders):
+        low, high = found.interval[:, place].tolist()
+        rows.add(
+            metric="strength", case=f"{case}, m = {order} [{low:.2f}, {high:.2f}]",
+            value=float(found.relative[place]), unit="J",
+        )  # fmt: skip
         low, high = found.corrected_interval[:, place].tolist()
-        rows.add(metric="strength", case=f"{case}, m = {order}", value=float(found.relative[place]), unit="J")
         rows.add(
             metric="strength", case=f"{case}, m = {order}, noise off [{low:.2f}, {high:.2f}]",
             value=float(found.corrected[place]), unit="J",
         )  # fmt: skip
     for with_weight in (True, False):
-        theory = fit(found.relative, torch.tensor(found.orders), n, with_weight=with_weight)
+        theory = fit(found.corrected, torch.tensor(found.orders), n, with_weight=with_weight)
         how = "with" if with_weight else "without"
         rows.add(
             metric="fitted_n_prime", case=f"{case}, {how} the order's weight, error {theory.error:.3f}",

@@ -98,6 +98,8 @@ def strength(
 def of_estimates(estimates: Iterable[Estimate], *, generator: torch.Generator, level: float = 0.95) -> Strength:
     """Compute `strength` of one estimate a sample; the estimates are gone through once, and not kept.
 
+    A sample none of whose pairs has a known error at an order is left out there, of the corrected strength.
+
     Raises:
         ValueError: The estimates are of different orders, or there are none.
     """
@@ -113,9 +115,9 @@ def of_estimates(estimates: Iterable[Estimate], *, generator: torch.Generator, l
     drawn = _over_pairs(last, generator) if len(absolute) == 1 else _over_samples(*means, generator)
     return Strength(
         orders=grids.pop(),
-        strength=means[0].mean(0),
-        relative=relative(means[0].mean(0)),
-        corrected=corrected(means[1].mean(0)),
+        strength=means[0].nanmean(0),
+        relative=relative(means[0].nanmean(0)),
+        corrected=corrected(means[1].nanmean(0)),
         interval=_bounds(relative(drawn[0]), level),
         corrected_interval=_bounds(corrected(drawn[1]), level),
         resampled="pairs" if len(absolute) == 1 else "samples",
@@ -125,7 +127,7 @@ def of_estimates(estimates: Iterable[Estimate], *, generator: torch.Generator, l
 def _over_samples(absolute: Tensor, square: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Draw samples anew, with replacement: their mean |I| and mean I² less noise, `(RESAMPLES, orders)` each."""
     drawn = torch.randint(len(absolute), (RESAMPLES, len(absolute)), generator=generator)
-    return absolute[drawn].mean(1), square[drawn].mean(1)
+    return absolute[drawn].nanmean(1), square[drawn].nanmean(1)
 
 
 def _over_pairs(estimate: Estimate, generator: torch.Generator) -> tuple[Tensor, Tensor]:

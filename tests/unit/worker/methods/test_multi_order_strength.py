@@ -127,6 +127,18 @@ def test_estimates_are_joined_over_samples():
     torch.testing.assert_close(found.corrected, expected.corrected)
 
 
+def test_a_sample_of_unknown_errors_is_left_out_of_the_corrected_strength():
+    true, _, errors = noisy(1, 2, samples=4)
+    unknown = errors.clone()
+    unknown[3, 2] = torch.nan
+
+    found = strength(true, unknown, orders=ORDERS, generator=torch.Generator().manual_seed(0))
+
+    squares = mean_square(true, errors)
+    expected = torch.cat([squares[:, :2].mean(0), squares[:3, 2:3].mean(0), squares[:, 3:].mean(0)])
+    torch.testing.assert_close(found.corrected, corrected(expected))
+
+
 def test_estimates_of_other_orders_are_refused():
     values = torch.zeros(1, 3, 3)
     estimates = [Estimate(orders=(m,), values=values, standard_errors=values, evaluations=0) for m in (0, 1)]
