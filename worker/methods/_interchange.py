@@ -38,7 +38,7 @@ def to_shapiq(
     """
     with_empty = found.index in _WITH_EMPTY
     empty = {_EMPTY: found.baseline_value} if with_empty else {}
-    data = {_key(members): float(value) for members, value in zip(found.sets, found.values, strict=True)}
+    data = {_key(members): value for members, value in zip(found.sets, found.values.tolist(), strict=True)}
     return {
         "object_name": "InteractionValues",
         "data_type": "interaction_values",

@@ -12,7 +12,6 @@ from typing import Any
 
 from torch import Tensor
 
-from worker.methods._coalitions import coalitions, members
 from worker.methods._indices import IndexValues
 from worker.methods._interchange import to_shapiq
 from worker.methods._transforms import player_count
@@ -56,7 +55,7 @@ def _sparse(index: str, strengths: Tensor, baseline_value: float) -> IndexValues
     """Keep the sets whose strength is not 0, of which at most `MOST_SETS`."""
     n = player_count(strengths)
     places = _strongest(strengths)[:MOST_SETS]
-    sets = [tuple(members(present)) for present in coalitions(places, n)]
+    sets = [tuple(player for player in range(n) if place >> player & 1) for place in places.tolist()]
     order = sorted(range(len(sets)), key=lambda at: (len(sets[at]), sets[at]))
     return IndexValues(
         index=index, players=n, order=n, sets=tuple(sets[at] for at in order), values=strengths[places[order]],
