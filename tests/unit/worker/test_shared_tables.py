@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jobs.errors import InvalidParameters
 from jobs.logical_model import LogicalModel
 from jobs.schemas import Job, Target
 from tests.unit.worker.test_execution import Bench
-from worker.messages import Finished
+from worker.messages import Compute, Finished
 
 STATES = 2**4
 
@@ -137,3 +138,15 @@ def test_another_method_on_the_same_game_finds_the_table(bench: Bench) -> None:
 
     assert result(bench, found)["details"]["table_cached"] is True
     assert found.cost.forwards < STATES
+
+
+def test_values_that_contradict_themselves_fail_the_job_before_the_network_runs(bench: Bench) -> None:
+    metadata = {"index": "SII", "n_players": 4, "max_order": 2}
+    seen: list[str] = []
+    given = job(bench, compare_with={"metadata": metadata, "data": {"0,1": 1.0, "1,0": 2.0}})
+
+    with pytest.raises(InvalidParameters, match="every set once") as caught:
+        bench.execution(Compute(job=given, model=bench.model), lambda stage, done, total: seen.append(stage))
+
+    assert caught.value.errors[0].pointer == "/params/compare_with"
+    assert seen == ["load"]
