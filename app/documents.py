@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field, JsonValue
 
 from app.errors import as_document
 from jobs.artifact_names import ARTIFACTS
-from jobs.catalog import MethodSpec
+from jobs.catalog import MethodSpec, TrainingSpec
+from jobs.datasets import Dataset, DatasetInspection, DatasetKind, DatasetManifest, DatasetStatus, Task
 from jobs.errors import FieldError, Problem, from_problem
 from jobs.schemas import (
     Capability,
@@ -24,10 +25,14 @@ from jobs.schemas import (
     Model,
     ModelStatus,
     Progress,
+    ResumePoint,
+    Series,
     Status,
     Target,
+    TrainingSetup,
 )
 from jobs.store import Page
+from jobs.trainings import Start
 
 
 class ProblemDocument(BaseModel):
@@ -66,7 +71,12 @@ class JobDocument(BaseModel):
     status: Status
     method: str | None
     preset: str | None
-    model: str
+    model: str | None
+    dataset: str | None
+    training: TrainingSetup | None = Field(description="What the new model shall be.")
+    resume: ResumePoint | None = Field(
+        description="Where a training goes on after its runner died, or when it is retried."
+    )
     checkpoints: list[str] = Field(description="Ids of earlier checkpoints of the model, first to last.")
     input: InputReference | None
     samples: list[InputReference] = Field(description="Further inputs.")
@@ -122,6 +132,7 @@ class ModelDocument(BaseModel):
     created_at: str
     inspection: Inspection | None = Field(description="What a runner found; None while it has not.")
     methods: dict[str, SupportDocument] = Field(description="Empty until the model is ready.")
+    trained_by: str | None = Field(description="The training job that made it; None for an upload.")
     error: ProblemDocument | None
     links: dict[str, str]
 
@@ -133,6 +144,53 @@ class ModelList(BaseModel):
     next: str | None = Field(description="Path of the next page.")
 
 
+class DatasetDocument(BaseModel):
+    """A dataset as callers see it; `trainings` says for each training method whether it can learn from it."""
+
+    id: str = Field(examples=["dataset_0123456789abcdef0123456789abcdef"])
+    status: DatasetStatus
+    manifest: DatasetManifest
+    sha256: str
+    size_bytes: int
+    created_at: str
+    inspection: DatasetInspection | None = Field(description="What a runner found; None while it has not.")
+    trainings: dict[str, SupportDocument] = Field(description="Empty until the dataset is ready.")
+    error: ProblemDocument | None
+    links: dict[str, str]
+
+
+class DatasetList(BaseModel):
+    """A page of datasets, newest first."""
+
+    items: list[DatasetDocument]
+    next: str | None = Field(description="Path of the next page.")
+
+
+class TrainingMethodDocument(BaseModel):
+    """A training method: what it learns from, what it starts from, what it takes, where it comes from."""
+
+    id: str
+    title: str
+    summary: str
+    source: str
+    datasets: list[DatasetKind]
+    tasks: list[Task]
+    starts: list[Start] = Field(
+        description="model: one to go on from. architecture: random weights. none: the method makes its own network."
+    )
+    least_rows: int
+    most_inputs: int | None = Field(description="Of a table, every category counted.")
+    presets: dict[str, dict[str, JsonValue]]
+    parameters: dict[str, Any] = Field(description="JSON Schema (2020-12) of `params`.")
+    links: dict[str, str]
+
+
+class TrainingMethodList(BaseModel):
+    """Every training method of this server."""
+
+    items: list[TrainingMethodDocument]
+
+
 class MethodDocument(BaseModel):
     """A method: what it needs, what it takes, what it costs, where it comes from."""
 
@@ -142,7 +200,7 @@ class MethodDocument(BaseModel):
     source: str
     inputs: list[str]
     needs: list[Capability]
-    series: bool = Field(description="Whether `samples` and `checkpoints` of a request mean something to it.")
+    series: list[Series] = Field(description="Which of `samples` and `checkpoints` a request may hold.")
     presets: dict[str, dict[str, JsonValue]]
     cost: dict[str, str] = Field(description="Upper bounds as arithmetic over the parameters, `inputs` and `outputs`.")
     parameters: dict[str, Any] = Field(description="JSON Schema (2020-12) of `params`.")
@@ -202,6 +260,7 @@ def job_document(job: Job, *, queue_position: int | None = None) -> JobDocument:
         **fields,
         preset=str(job.params["preset"]) if "preset" in job.params else None,
         model=job.model_id,
+        dataset=job.dataset_id,
         checkpoints=list(job.checkpoint_ids),
         tags=list(job.tags),
         queue_position=queue_position,
@@ -223,8 +282,12 @@ _SHARED_JOB_FIELDS = set(JobDocument.model_fields) & set(Job.model_fields) - {
 
 def _job_links(job: Job) -> dict[str, str]:
     here = f"/v1/jobs/{job.id}"
-    links = {"self": here, "model": f"/v1/models/{job.model_id}"}
-    if job.status is Status.SUCCEEDED and job.kind is JobKind.EXPLANATION:
+    links = {"self": here}
+    if job.model_id is not None:
+        links["model"] = f"/v1/models/{job.model_id}"
+    if job.dataset_id is not None:
+        links["dataset"] = f"/v1/datasets/{job.dataset_id}"
+    if job.status is Status.SUCCEEDED and job.kind is not JobKind.INSPECTION:
         links |= {"result": f"{here}/result", "artifacts": f"{here}/artifacts"}
     if any(artifact.name == "path_gradients.npy" for artifact in job.artifacts):
         links["sets"] = f"{here}/sets"
@@ -232,7 +295,7 @@ def _job_links(job: Job) -> dict[str, str]:
         links["states"] = f"{here}/states"
     if not job.status.finished:
         links["cancel"] = f"{here}:cancel"
-    elif job.status is not Status.SUCCEEDED and job.kind is JobKind.EXPLANATION:
+    elif job.status is not Status.SUCCEEDED and job.kind is not JobKind.INSPECTION:
         links["retry"] = f"{here}:retry"
     return links
 
@@ -255,8 +318,9 @@ def model_document(model: Model, methods: Mapping[str, SupportDocument]) -> Mode
     """Return the document of a model."""
     here = f"/v1/models/{model.id}"
     links = {"self": here} | ({"inspection": f"/v1/jobs/{model.job_id}"} if model.job_id else {})
+    links |= {"training": f"/v1/jobs/{model.trained_by}"} if model.trained_by else {}
     return ModelDocument(
-        **model.model_dump(include={"id", "status", "sha256", "weights_sha256", "size_bytes"}),
+        **model.model_dump(include={"id", "status", "sha256", "weights_sha256", "size_bytes", "trained_by"}),
         manifest=model.manifest,
         created_at=rfc3339(model.created_at),
         inspection=model.inspection,
@@ -264,6 +328,29 @@ def model_document(model: Model, methods: Mapping[str, SupportDocument]) -> Mode
         error=problem_document(model.error),
         links=links,
     )
+
+
+def dataset_document(dataset: Dataset, trainings: Mapping[str, SupportDocument]) -> DatasetDocument:
+    """Return the document of a dataset."""
+    links = {"self": f"/v1/datasets/{dataset.id}"}
+    links |= {"inspection": f"/v1/jobs/{dataset.job_id}"} if dataset.job_id else {}
+    return DatasetDocument(
+        id=dataset.id,
+        status=dataset.status,
+        manifest=dataset.manifest,
+        sha256=dataset.sha256,
+        size_bytes=dataset.size_bytes,
+        created_at=rfc3339(dataset.created_at),
+        inspection=dataset.inspection,
+        trainings=dict(trainings),
+        error=problem_document(dataset.error),
+        links=links,
+    )
+
+
+def training_method_document(spec: TrainingSpec) -> TrainingMethodDocument:
+    """Return the document of a training method."""
+    return TrainingMethodDocument(**spec.model_dump(), links={"self": f"/v1/trainings/methods/{spec.id}"})
 
 
 def method_document(spec: MethodSpec) -> MethodDocument:

@@ -14,7 +14,7 @@ from app import errors, openapi
 from app.deps import Gateway
 from app.guard import Guard
 from app.reaper import Reaper
-from app.routes import explanations, health, jobs, methods, models, pages, states
+from app.routes import datasets, explanations, health, jobs, methods, models, pages, states, trainings
 from jobs.artifacts import ArtifactStore
 from jobs.private_folder import make_private
 from jobs.queue import Queue
@@ -38,7 +38,7 @@ def create_app(settings: Settings, *, queue: Queue | None = None) -> FastAPI:
     app.add_middleware(Guard, settings=settings)
     errors.install(app)
     # Routes are tried one after the other; status reads are by far the most frequent.
-    for module in (jobs, explanations, states, models, methods, health, pages):
+    for module in (jobs, explanations, states, models, datasets, trainings, methods, health, pages):
         app.include_router(module.router)
     openapi.describe(app)
     return app

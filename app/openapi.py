@@ -15,7 +15,9 @@ from app.errors import MEDIA_TYPE
 from app.sets import SetRequest
 from app.states import StatesRequest
 from jobs import catalog
+from jobs.datasets import DatasetManifest
 from jobs.schemas import MAX_SAMPLES, ExplanationRequest, Manifest
+from jobs.trainings import TrainingRequest
 from jobs.version import CODE_VERSION
 
 REFERENCES: Final = "#/components/schemas/"
@@ -109,6 +111,66 @@ UPLOAD_BODY: Final[Schema] = {
     }
 }
 
+DATASET_BODY: Final[Schema] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {
+                            "type": "string",
+                            "contentMediaType": "application/octet-stream",
+                            "description": "CSV, Parquet, NPZ, a zip of pictures, libfm, or lines of a label and ids",
+                        },
+                        "manifest": {"$ref": REFERENCES + "DatasetManifest"},
+                    },
+                },
+                "encoding": {"manifest": {"contentType": "application/json"}},
+                "example": {"manifest": {"target": "price", "columns": {"id": "ignore"}}},
+            }
+        },
+    }
+}
+
+TRAINING_BODY: Final[Schema] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": REFERENCES + "TrainingRequest"},
+                "examples": {
+                    "from scratch": {
+                        "value": {
+                            "method": "classifier",
+                            "dataset": "dataset_0123456789abcdef0123456789abcdef",
+                            "architecture": {
+                                "family": "sequential",
+                                "layers": [
+                                    {"type": "linear", "outputs": 64},
+                                    {"type": "relu"},
+                                    {"type": "linear", "outputs": 2},
+                                ],
+                            },
+                            "params": {"epochs": 50},
+                        }
+                    },
+                    "fine-tune": {
+                        "value": {
+                            "method": "classifier",
+                            "dataset": "dataset_0123456789abcdef0123456789abcdef",
+                            "model": "model_0123456789abcdef0123456789abcdef",
+                            "params": {"learning_rate": 0.0001},
+                        }
+                    },
+                },
+            }
+        },
+    }
+}
+
 EXPLANATION_BODY: Final[Schema] = {
     "requestBody": {
         "required": True,
@@ -129,7 +191,7 @@ EXPLANATION_BODY: Final[Schema] = {
                             "type": "array",
                             "items": {"type": "string", "contentMediaType": "image/*"},
                             "maxItems": MAX_SAMPLES,
-                            "description": "Further pictures, for methods whose `series` is true; one part each",
+                            "description": "Further pictures, for methods whose `series` has samples; one part each",
                         },
                     },
                     "oneOf": [{"required": ["image"]}, {"required": ["tokens"]}],
@@ -209,9 +271,12 @@ def _description(app: FastAPI) -> Schema:
     return document
 
 
+_REQUESTS: Final = (ExplanationRequest, Manifest, SetRequest, StatesRequest, DatasetManifest, TrainingRequest)
+
+
 def _own_schemas() -> Schema:
     """Return the schemas of the bodies, which routes read themselves, and of problems."""
-    requests = [(model, "validation") for model in (ExplanationRequest, Manifest, SetRequest, StatesRequest)]
+    requests = [(model, "validation") for model in _REQUESTS]
     answers = [(model, "serialization") for model in (ProblemDocument, UnfinishedDocument)]
     _, schemas = models_json_schema([*requests, *answers], ref_template=REFERENCES + "{model}")  # type: ignore[list-item]
     definitions: Schema = schemas["$defs"]

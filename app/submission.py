@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
+from pydantic import JsonValue
 
 from app.deps import Gateway
 from app.validation import Checked
+from jobs.datasets import Dataset, DatasetManifest, DatasetStatus
 from jobs.errors import Conflict, QueueUnavailable, QuotaExceeded
 from jobs.schemas import (
     ExplanationRequest,
@@ -28,8 +30,10 @@ from jobs.schemas import (
     ModelStatus,
     Progress,
     Status,
+    TrainingSetup,
 )
 from jobs.store import IdempotencyKey
+from jobs.trainings import TrainingRequest
 from jobs.version import CODE_VERSION
 
 log = structlog.get_logger()
@@ -101,18 +105,18 @@ def ring(here: Gateway, job: Job) -> None:
 
 
 def retry(here: Gateway, tenant: str, job: Job, *, key: IdempotencyKey | None) -> Submitted:
-    """Record a new job that does what an unsuccessful one was to do.
+    """Record a new job that does what an unsuccessful one was to do; a training goes on from its last save point.
 
     Raises:
         Conflict: The job is not finished, succeeded, or was an inspection.
-        NotFound: Its model is gone, or a checkpoint.
+        NotFound: Its model is gone, its dataset, or a checkpoint.
     """
     if not job.status.finished or job.status is Status.SUCCEEDED:
         raise Conflict(
             f"only a job that failed, expired or was canceled can be retried; this one is {job.status.value}"
         )
-    if job.kind is not JobKind.EXPLANATION:
-        raise Conflict("an inspection is not retried; upload the model again")
+    if job.kind is JobKind.INSPECTION:
+        raise Conflict("an inspection is not retried; upload the file again")
     check_quota(here, tenant)
     now = time.time()
     again = Job(
@@ -128,7 +132,7 @@ def retry(here: Gateway, tenant: str, job: Job, *, key: IdempotencyKey | None) -
 
 _REPEATED = {
     "tenant", "kind", "method", "model_id", "checkpoint_ids", "input", "samples", "target", "params", "seed",
-    "priority", "tags", "content_key",
+    "priority", "tags", "content_key", "dataset_id", "training", "resume",
 }  # fmt: skip
 
 
@@ -150,6 +154,35 @@ def new_model(here: Gateway, tenant: str, manifest: Manifest, *, sha256: str, si
         deadline_at=now + here.settings.deadline_seconds,
     )  # fmt: skip
     return model, inspection
+
+
+def new_dataset(
+    here: Gateway, tenant: str, manifest: DatasetManifest, *, sha256: str, size: int
+) -> tuple[Dataset, Job]:
+    """Return the rows of an uploaded dataset and of its inspection, not yet recorded."""
+    now = time.time()
+    dataset_id, job_id = new_id("dataset"), new_id("job")
+    dataset = Dataset(
+        id=dataset_id, tenant=tenant, status=DatasetStatus.INSPECTING, manifest=manifest, sha256=sha256,
+        size_bytes=size, created_at=now, job_id=job_id,
+    )  # fmt: skip
+    inspection = Job(
+        id=job_id, tenant=tenant, kind=JobKind.INSPECTION, status=Status.QUEUED, dataset_id=dataset_id, created_at=now,
+        deadline_at=now + here.settings.deadline_seconds,
+    )  # fmt: skip
+    return dataset, inspection
+
+
+def new_training(here: Gateway, tenant: str, request: TrainingRequest, params: dict[str, JsonValue]) -> Job:
+    """Return the row of a checked training, not yet recorded."""
+    now = time.time()
+    setup = TrainingSetup(**{name: getattr(request, name) for name in TrainingSetup.model_fields})
+    return Job(
+        id=new_id("job"), tenant=tenant, kind=JobKind.TRAINING, status=Status.QUEUED, method=request.method,
+        model_id=request.model, dataset_id=request.dataset, params=params, seed=request.seed, training=setup,
+        priority=request.priority, tags=request.tags, created_at=now,
+        deadline_at=now + (request.deadline_seconds or here.settings.training_deadline_seconds),
+    )  # fmt: skip
 
 
 def _new_job(tenant: str, request: ExplanationRequest, checked: Checked, here: Gateway) -> Job:

@@ -20,12 +20,14 @@ from jobs.errors import InvalidParameters, UnsupportedModel
 from jobs.quantities import quantities
 from jobs.rules import broken, rules
 from jobs.schemas import (
+    Architecture,
     Capability,
     ExplanationRequest,
     InputKind,
     Inspection,
     Manifest,
     Model,
+    Series,
     Target,
     TorchvisionArchitecture,
 )
@@ -105,13 +107,12 @@ def check_explanation(
     return checked
 
 
-def check_architecture(manifest: Manifest) -> None:
-    """Check that the architecture's name is one that runners know.
+def check_architecture(architecture: Architecture) -> None:
+    """Check that an architecture's name is one that runners know.
 
     Raises:
         UnsupportedModel: It is not; with names that are close to it.
     """
-    architecture = manifest.architecture
     if not isinstance(architecture, TorchvisionArchitecture) or architecture.name in catalog.architectures():
         return
     close = get_close_matches(architecture.name, sorted(catalog.architectures()), n=3)
@@ -198,9 +199,11 @@ def _words(data: bytes) -> int:
 
 def _check_series(spec: MethodSpec, request: ExplanationRequest, samples: Sequence[bytes]) -> None:
     """Several inputs or checkpoints mean something to some methods only."""
-    for name, given in (("samples", request.samples or samples), ("checkpoints", request.checkpoints)):
-        if given and not spec.series:
-            raise invalid_at(f"/{name}", f"{spec.id} explains one input of one model; leave {name} out")
+    given: dict[Series, object] = {"samples": request.samples or samples, "checkpoints": request.checkpoints}
+    for name, several in given.items():
+        if several and name not in spec.series:
+            only = "one input" if name == "samples" else "one model"
+            raise invalid_at(f"/{name}", f"{spec.id} explains {only} at a time; leave {name} out")
     if request.samples and samples:
         raise invalid_at("/samples", "expected further pictures once: as parts `sample` or in the JSON")
 

@@ -61,6 +61,7 @@ class JobQuery(BaseModel):
     status: Status | None = None
     method: str | None = Field(None, max_length=64)
     model: str | None = Field(None, max_length=64)
+    dataset: str | None = Field(None, max_length=64)
     tag: str | None = Field(None, max_length=64)
     limit: int = Field(50, ge=1, le=200)
     cursor: str | None = Field(None, max_length=500)
@@ -91,7 +92,7 @@ async def cancel_job(job_id: str, here: Here, tenant: Tenant) -> Response:
     """A queued job is canceled at once, a running one within moments; canceling a canceled job changes nothing."""
     job = await here.read(here.store.job, job_id, tenant)
     if job.kind is JobKind.INSPECTION:
-        raise Conflict("an inspection belongs to its model and cannot be canceled")
+        raise Conflict("an inspection belongs to its model or dataset and cannot be canceled")
     if job.status is not Status.CANCELED:
         job = await run_in_threadpool(here.store.cancel, job_id, tenant)
     status = 200 if job.status.finished else 202

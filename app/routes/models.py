@@ -96,7 +96,7 @@ def _take_in(
     with suppress(NotFound):  # refused meanwhile, and the key forgotten with it
         if key is not None and (model_id := here.store.replay(key)):
             return here.store.model(model_id, tenant), False
-    check_architecture(manifest)
+    check_architecture(manifest.architecture)
     assert artifact.path is not None  # noqa: S101  # a part with a spool has a file once it has arrived
     check_model_file(artifact.path)
     check_quota(here, tenant)

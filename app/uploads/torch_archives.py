@@ -45,7 +45,7 @@ def check_archive(file: BinaryIO, size: int, *, instead: str) -> None:
         InputTooLarge: It has too many members, or they expand beyond the file.
     """
     try:
-        with zipfile.ZipFile(_Capped(file)) as archive:
+        with zipfile.ZipFile(Capped(file)) as archive:
             members = archive.infolist()
             _check_names([member.filename for member in members], instead)
             _check_sizes(members, size)
@@ -54,7 +54,7 @@ def check_archive(file: BinaryIO, size: int, *, instead: str) -> None:
         raise InvalidInput(f"the file is a damaged zip archive: {error}; {instead}") from error
 
 
-class _Capped:
+class Capped:
     """A file that refuses large reads: `zipfile` reads an archive's directory at once, before one can count it."""
 
     def __init__(self, file: BinaryIO) -> None:

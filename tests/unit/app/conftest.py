@@ -27,7 +27,7 @@ from tests.unit.app.service import (
 def few_methods(monkeypatch) -> Iterator[None]:
     """A catalogue of few methods that does not change with the real one."""
     monkeypatch.setattr(catalog, "_catalog", lambda: CATALOG)
-    caches = (catalog.methods, catalog.architectures, catalog._validator)
+    caches = (catalog.methods, catalog.trainings, catalog.architectures, catalog._validator)
     for cache in caches:
         cache.cache_clear()
     yield
@@ -38,7 +38,9 @@ def few_methods(monkeypatch) -> Iterator[None]:
 @pytest.fixture
 def settings(tmp_path) -> Settings:
     # The reaper rests: tests say when something happens.
-    return Settings(data_dir=tmp_path / "data", reaper_interval_seconds=3600.0, max_input_mib=1, max_model_mib=1)
+    return Settings(
+        data_dir=tmp_path / "data", reaper_interval_seconds=3600.0, max_input_mib=1, max_model_mib=1, max_dataset_mib=1
+    )
 
 
 @pytest.fixture

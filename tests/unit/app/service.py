@@ -17,6 +17,7 @@ import numpy as np
 from starlette.testclient import TestClient
 
 from app.deps import Gateway
+from jobs.datasets import Column, DatasetInspection
 from jobs.errors import InterplayError
 from jobs.queue import Queue
 from jobs.schemas import ArtifactReference, Capability, Cost, Inspection, Job
@@ -35,7 +36,7 @@ CATALOG: Mapping[str, Any] = {
             "source": "https://example.org/h-sets",
             "inputs": ["image"],
             "needs": ["gradient", "second-derivative"],
-            "series": False,
+            "series": [],
             "presets": {"published": {"formula": "published", "subsets": 30}},
             "cost": {"forwards": "steps + 1", "backwards": "steps + 1", "hessian_rows": "rows"},
             "parameters": {
@@ -64,7 +65,7 @@ CATALOG: Mapping[str, Any] = {
             "source": "https://example.org/gradient",
             "inputs": ["image", "features"],
             "needs": ["gradient"],
-            "series": False,
+            "series": [],
             "presets": {},
             "cost": {"forwards": "1", "backwards": "1", "hessian_rows": "0"},
             "parameters": {"type": "object", "additionalProperties": False, "properties": {}},
@@ -76,7 +77,7 @@ CATALOG: Mapping[str, Any] = {
             "source": "https://example.org/profile",
             "inputs": ["image", "features", "tokens"],
             "needs": ["forward"],
-            "series": True,
+            "series": ["samples", "checkpoints"],
             "presets": {},
             "cost": {
                 "forwards": "2 ** players * given_samples * (given_checkpoints + len(noise))",
@@ -112,6 +113,38 @@ CATALOG: Mapping[str, Any] = {
                     },
                 ],
             },
+        },
+    ],
+    "trainings": [
+        {
+            "id": "fitter",
+            "title": "Fitter",
+            "summary": "Fits.",
+            "source": "https://example.org/fitter",
+            "datasets": ["table", "images"],
+            "tasks": ["regression", "binary"],
+            "starts": ["model", "architecture"],
+            "least_rows": 10,
+            "most_inputs": 50,
+            "presets": {},
+            "parameters": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {"epochs": {"type": "integer", "minimum": 1, "default": 30}},
+            },
+        },
+        {
+            "id": "own",
+            "title": "Own",
+            "summary": "Makes its own network.",
+            "source": "https://example.org/own",
+            "datasets": ["sets"],
+            "tasks": ["binary"],
+            "starts": ["none"],
+            "least_rows": 2,
+            "most_inputs": None,
+            "presets": {},
+            "parameters": {"type": "object", "additionalProperties": False, "properties": {}},
         },
     ],
 }
@@ -179,6 +212,15 @@ def inline(picture: bytes | None = None) -> dict[str, str]:
     return {"image": base64.b64encode(png() if picture is None else picture).decode()}
 
 
+def upload_dataset(
+    client: TestClient, data: bytes = b"a,y\n1,2\n3,4\n", manifest: object = None, prefer="wait=0", **headers
+):
+    files = {"file": ("any", data)}
+    if manifest is not None:
+        files["manifest"] = (None, manifest if isinstance(manifest, str) else json.dumps(manifest))
+    return client.post("/v1/datasets", files=files, headers={"Prefer": prefer, **headers})
+
+
 # ---------------------------------------------------------------- the worker, by hand
 
 
@@ -220,6 +262,23 @@ def inspect(here: Gateway, model_id: str, inspection: Inspection = INSPECTION, t
     assert model.job_id is not None
     job = claimed(here, model.job_id)
     here.store.model_ready(model_id, weights_sha256=model.sha256, inspection=inspection)
+    succeed(here, job)
+
+
+DATASET_INSPECTION = DatasetInspection(
+    kind="table", format="csv", task="regression", rows=100, target="y",
+    columns=(Column(name="a", type="numeric", mean=1.0), Column(name="y", type="numeric", mean=2.0)),
+)  # fmt: skip
+
+
+def read_dataset(
+    here: Gateway, dataset_id: str, inspection: DatasetInspection = DATASET_INSPECTION, tenant: str = "local"
+) -> None:
+    """Play the runner that reads a dataset and finds it good."""
+    dataset = here.store.dataset(dataset_id, tenant)
+    assert dataset.job_id is not None
+    job = claimed(here, dataset.job_id)
+    here.store.dataset_ready(dataset_id, data_sha256=dataset.sha256, data_bytes=10, inspection=inspection)
     succeed(here, job)
 
 

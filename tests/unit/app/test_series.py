@@ -105,7 +105,7 @@ def test_as_many_as_the_envelope_allows(follow, checkpoint):
 def test_a_method_says_whether_it_takes_a_series(client):
     series = {item["id"]: item["series"] for item in client.get("/v1/methods").json()["items"]}
 
-    assert series == {"h-sets": False, "gradient": False, "profile": True}
+    assert series == {"h-sets": [], "gradient": [], "profile": ["samples", "checkpoints"]}
 
 
 # ---------------------------------------------------------------- what is refused

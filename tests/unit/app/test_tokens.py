@@ -5,9 +5,21 @@ from __future__ import annotations
 import json
 
 import pytest
+from starlette.testclient import TestClient
 
+from app.main import create_app
 from jobs.schemas import Capability, Tokens
-from tests.unit.app.service import INSPECTION, features_manifest, inline, inspect, safetensors, upload
+from jobs.settings import Settings
+from tests.unit.app.service import (
+    BASE_URL,
+    INSPECTION,
+    RecordingQueue,
+    features_manifest,
+    inline,
+    inspect,
+    safetensors,
+    upload,
+)
 
 PADDING, MASK, VOCABULARY, LENGTH = 0, 1, 20, 5
 FORWARD_ONLY = INSPECTION.model_copy(
@@ -29,7 +41,26 @@ def ready(client, here, **changes):
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def queue():
+    return RecordingQueue()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory, queue):
+    """One gateway for all tests here, which only ask and are refused."""
+    folder = tmp_path_factory.mktemp("tokens")
+    settings = Settings(data_dir=folder, reaper_interval_seconds=3600.0, max_input_mib=1, max_model_mib=1)
+    with TestClient(create_app(settings, queue=queue), base_url=BASE_URL) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def here(client):
+    return client.app.state.gateway
+
+
+@pytest.fixture(scope="module")
 def tokens_model_id(client, here):
     return ready(client, here)
 
