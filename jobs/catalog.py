@@ -22,7 +22,7 @@ from pydantic import JsonValue
 
 from jobs.datasets import DatasetKind, Task
 from jobs.errors import FieldError, InputTooLarge, InvalidParameters, UnknownMethod
-from jobs.schemas import Capability, Cost, Frozen
+from jobs.schemas import Capability, Cost, Frozen, Series
 from jobs.trainings import Start
 
 MAX_FAULTS: Final = 20  # of a label map, each of a quarter million labels can be wrong
@@ -34,7 +34,7 @@ class MethodSpec(Frozen):
 
     Attributes:
         needs: What the model must offer.
-        series: Whether it takes several inputs and several checkpoints of a model.
+        series: Of what a request may name several.
         cost: Upper bounds of `forwards`, `backwards` and `hessian_rows`, as arithmetic; see `evaluate`.
         parameters: JSON Schema (2020-12) of `params`.
     """
@@ -45,7 +45,7 @@ class MethodSpec(Frozen):
     source: str
     inputs: tuple[str, ...]
     needs: tuple[Capability, ...]
-    series: bool
+    series: tuple[Series, ...]
     presets: dict[str, dict[str, JsonValue]]
     cost: dict[str, str]
     parameters: dict[str, Any]

@@ -338,6 +338,9 @@ class InlineInput(Frozen):
         return self
 
 
+Series = Literal["samples", "checkpoints"]
+"""Of what a request can name several, beside the one that it explains."""
+
 MAX_SAMPLES = 64
 MAX_CHECKPOINTS = 32
 

@@ -34,7 +34,7 @@ def _entry(method: Method) -> dict[str, Any]:
         "source": method.source,
         "inputs": list(method.inputs),
         "needs": [str(capability) for capability in method.needs],
-        "series": method.series,
+        "series": list(method.series),
         "presets": {name: dict(values) for name, values in method.params.presets.items()},
         "cost": dict(method.cost),
         "parameters": method.params.model_json_schema(),

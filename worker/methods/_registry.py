@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
-from jobs.schemas import Capability, Explanation, InputKind, Players, Target
+from jobs.schemas import Capability, Explanation, InputKind, Players, Series, Target
 
 Report = Callable[[str, int, int], None]
 """`report(stage, done, total)`: progress; raises when the job was canceled, so call it between chunks."""
@@ -95,7 +95,7 @@ class Subject:
         resources: What the operator provides by name, such as `sam_model`.
         tables: Tables of this very model, whoever asked for them before; a model that a method changes needs its own.
         model_id, model_name: Of the model, for answers that name several.
-        samples: Further inputs, each with everything else as here; only for methods registered as `series`.
+        samples: Further inputs, each with everything else as here; for methods whose `series` has them.
         checkpoints: Earlier networks, first to last; the model is the last. Likewise.
     """
 
@@ -140,7 +140,7 @@ class Method:
     needs: tuple[Capability, ...]
     inputs: tuple[InputKind, ...]
     cost: Mapping[str, str]
-    series: bool = False
+    series: tuple[Series, ...] = ()
 
 
 P = TypeVar("P", bound=Params)
@@ -158,14 +158,14 @@ def register(
     needs: tuple[Capability, ...],
     inputs: tuple[InputKind, ...],
     cost: Mapping[str, str],
-    series: bool = False,
+    series: tuple[Series, ...] = (),
 ) -> Callable[[Callable[[Subject, P], Explanation]], Callable[[Subject, P], Explanation]]:
     """Register the decorated function as the entry point of method `id`.
 
     Args:
         cost: Upper bounds of `forwards`, `backwards` and `hessian_rows`, as arithmetic over parameter names and
             what else `jobs.quantities` names, such as `inputs`; see `jobs.catalog.evaluate`.
-        series: Whether the method takes further inputs and earlier checkpoints (`Subject.samples`, `.checkpoints`).
+        series: Whether the method takes further inputs (`Subject.samples`) and earlier networks (`.checkpoints`).
 
     Raises:
         ValueError: The id is taken.

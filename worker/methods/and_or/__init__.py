@@ -37,7 +37,7 @@ __all__ = ["AndOrParams", "explain"]
         "backwards": GRADIENTS,
         "hessian_rows": "0",
     },
-    series=True,
+    series=("samples", "checkpoints"),
 )
 def explain(subject: Subject, params: AndOrParams) -> Explanation:
     """Find the sparsest logical model of the explained output."""

@@ -45,7 +45,7 @@ _EVALUATIONS = f"2 ** ({PLAYER_COUNT}) if {_EXACT} else budget"
     needs=(Capability.FORWARD,),
     inputs=("image", "features", "tokens"),
     cost={"forwards": f"given_samples * (({_EVALUATIONS}) + 6)", "backwards": "0", "hessian_rows": "0"},
-    series=True,
+    series=("samples",),
 )
 def explain(subject: Subject, params: MultiOrderParams) -> Explanation:
     """Measure the interactions of all wanted pairs, at every context order of the grid, on every sample."""
