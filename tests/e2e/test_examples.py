@@ -141,6 +141,7 @@ def test_the_readmes_curl_lines_work_as_they_stand(service, files, tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "result.json").read_text())["method"] == "h-sets"
     assert (tmp_path / "sets.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "interactions.png").read_bytes().startswith(b"\x89PNG")
     model, estimate, job, drawn = documents(done.stdout)
     assert model["methods"]["h-sets"]["supported"]
     assert estimate["cost"]["forwards"] >= 31

@@ -21,6 +21,8 @@ from worker.methods.and_or import problem as sparse
 
 MATCHING = 1e-10
 """The issue's: universal matching in float64."""
+ROUNDING = 1e-9
+"""Of a float64 network whose sums a GPU takes in another order."""
 PLANTED = {
     ("and", (0, 2)): 2.0,
     ("and", (1, 3, 4)): -1.5,
@@ -146,3 +148,22 @@ def test_cells_of_a_deep_feature_map_play(build, layer):
     assert_matches(found)
     assert found.players.shape == (5,)
     assert found.cost.forwards >= 32
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("params", [{"grid_rows": 2}, {"layer": "1", "count": 5}, {"baseline": "blur", "grid_rows": 2}])
+def test_a_gpu_gives_what_the_cpu_gives(params):
+    model = frozen(_digits.trained(epochs=5), torch.float64)
+    picture = _digits.pictures()[0][600].double()
+
+    cpu, gpu = (
+        explain(
+            Subject(model=model.to(device), input=picture.to(device), mean=(0.0,), std=(1.0,), chunk=32),
+            AndOrParams(**params),
+        )
+        for device in ("cpu", "cuda")
+    )
+
+    assert gpu.kept["table"] == pytest.approx(cpu.kept["table"], abs=ROUNDING)
+    assert gpu.details["objective"] == pytest.approx(cpu.details["objective"], rel=1e-3)  # ten times the tolerance
