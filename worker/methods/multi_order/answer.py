@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from pydantic import JsonValue
 
+from jobs.context_orders import ContextOrders
 from jobs.schemas import Check, Cost, Explanation, Interaction
 from worker.methods._play import Played
 from worker.methods._registry import Subject
@@ -42,7 +43,7 @@ def answer(subject: Subject, params: MultiOrderParams, played: Played, found: Se
         cost=Cost(forwards=forwards),
         contexts=contexts,
         details=_details(params, played, found),
-        notes=(*played.notes, *_notes(params, found, contexts.pairs)),
+        notes=(*played.notes, *_notes(params, found, contexts, wanted=len(wanted_pairs(played, params)))),
         arrays=_arrays(played, found),
     )
 
@@ -124,10 +125,11 @@ def _identities(found: Several) -> Iterator[Check]:
 
 
 def _noise_share(estimate: Estimate) -> float | None:
+    """Return the worst order's; None where an order has no pair of known error."""
     noise = estimate.standard_errors.square().nanmean(dim=(1, 2))
     total = estimate.values.masked_fill(estimate.standard_errors.isnan(), torch.nan).square().nanmean(dim=(1, 2))
-    share = (noise / total).nan_to_num(nan=0.0).max()
-    return min(1.0, float(share)) if bool(share.isfinite()) else None
+    share = torch.where(noise == 0, 0.0, noise / total)
+    return None if share.isnan().any() else min(1.0, float(share.max()))
 
 
 def _details(params: MultiOrderParams, played: Played, found: Several) -> dict[str, JsonValue]:
@@ -146,10 +148,14 @@ def _details(params: MultiOrderParams, played: Played, found: Several) -> dict[s
     }
 
 
-def _notes(params: MultiOrderParams, found: Several, pairs: int) -> Iterator[str]:
+def _notes(params: MultiOrderParams, found: Several, contexts: ContextOrders, *, wanted: int) -> Iterator[str]:
     if found.silent:
         yield "No interaction found: second differences are as small as the rounding of the network's numbers."
         return
+    if contexts.corrected is None:
+        yield "Noise of sampling explains all that was measured: nothing can be said without a larger budget."
+    if contexts.pairs < wanted:
+        yield f"The budget was enough for {contexts.pairs} of the {wanted} wanted pairs only."
     if found.strength.resampled == "pairs":
         yield (
             "The intervals are over the pairs of one input: they say nothing of other inputs. Send samples to average "
@@ -160,7 +166,7 @@ def _notes(params: MultiOrderParams, found: Several, pairs: int) -> Iterator[str
     if len(found.samples) > 1:
         yield "Strengths by order are means over all inputs; the pairs listed and drawn are those of the first."
     if params.pairs != "all":
-        yield f"Strengths are of {pairs} chosen pairs, which may interact more, or less, than all pairs do."
+        yield f"Strengths are of {contexts.pairs} chosen pairs, which may interact more, or less, than all pairs do."
     if params.precision is not None and found.precision > params.precision:
         yield f"The wanted precision of {params.precision} was not reached within the budget of {params.budget}."
 

@@ -27,6 +27,8 @@ _SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
 _FIRST_OF_A_FIXED_BUDGET = 1 / 8
 """Without a wanted precision nobody looks at early rounds, and each costs a fit."""
 _LEAST_DRAWS = 8
+_KEPT = 65_536
+"""Evaluated coalitions that surrogates are fitted from: of more, as many at random; 17 MB with 256 players."""
 
 
 def layered(
@@ -64,6 +66,7 @@ def layered(
         horizon = budget if precision is None else int(budget * share)
         layers.enumerate(game, horizon=horizon, left=budget - layers.evaluations)
         layers.draw(game, layers.draws_until(share, budget), model, generator, trust=min(layers.evaluations, training))
+        layers.forget(generator)
         found = layers.estimate(orders)
         if not layers.open or (precision is not None and found.precision <= precision):
             break
@@ -89,6 +92,13 @@ class _Layers:
         """Return all evaluated coalitions and their values."""
         coalitions, values = zip(*self._seen, strict=True)
         return torch.cat(coalitions), torch.cat(values)
+
+    def forget(self, generator: torch.Generator) -> None:
+        """Keep a random part of the evaluated coalitions where there are very many."""
+        coalitions, values = self.seen()
+        if len(values) > _KEPT:
+            kept = torch.randperm(len(values), generator=generator)[:_KEPT]
+            self._seen = [(coalitions[kept], values[kept])]
 
     def draws_until(self, share: float, budget: int) -> int:
         """Count the draws of every open size that bring its total to this share of what the budget allows."""

@@ -85,7 +85,7 @@ class MultiOrderParams(GameParams):
     )
     block: int = Field(4, ge=2, le=12, description="Players of a block of sub-cubes; costs 2^block evaluations.")
     budget: int = Field(
-        65_536, ge=100, le=10_000_000,
+        65_536, ge=100, le=2_000_000,
         description="Most evaluations an input, where sampled; also where auto turns from exact to sampled.",
     )  # fmt: skip
     precision: float | None = Field(

@@ -225,6 +225,24 @@ def test_a_budget_that_is_too_small_is_refused_with_what_is_needed():
         assert not seen
 
 
+def test_pairs_that_the_budget_never_met_are_counted_and_left_out():
+    given = table_subject(16)
+
+    answer = explain(given, sampled(estimator="sub-cubes", block=2, budget=120, order_shares=[0.4, 0.5], top=1000))
+
+    assert answer.contexts.pairs == len(answer.interactions) < 60
+    assert any(f"enough for {answer.contexts.pairs} of the 120 wanted pairs" in note for note in answer.notes)
+
+
+@pytest.mark.parametrize(("budget", "known"), [(150, False), (1500, True)])
+def test_of_a_linear_model_sampling_leaves_noise_and_says_so(budget, known):
+    answer = explain(picture_subject(model=linear_model()), sampled(value="logit", estimator="layered", budget=budget))
+
+    share = {check.name: check for check in answer.checks}["noise-share"].value
+    assert answer.contexts.corrected is None or min(answer.contexts.corrected.values) == 0
+    assert (share is not None and share > 0.5) if known else share is None
+
+
 def test_a_seed_decides_what_is_sampled():
     given = table_subject(12)
 
