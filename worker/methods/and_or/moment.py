@@ -79,12 +79,16 @@ def observe(subjects: Sequence[Subject], params: AndOrParams, steps: Steps, *, w
         InvalidParameters: The tables of so many inputs do not fit the memory.
     """
     subjects = [replace(one, report=steps.within) for one in subjects]
-    games, evaluated = [], []
-    for number, one in enumerate(subjects, 1):
-        with _located(where, number if len(subjects) > 1 else None):
+    places = [f"input {number}" if len(subjects) > 1 else "" for number in range(1, len(subjects) + 1)]
+    games: list[Played] = []
+    for one, place in zip(subjects, places, strict=True):  # all of them before the first table
+        with _located(where, place):
             games.append(play(one, params, most=MOST_PLAYERS))
             _check(games, len(subjects), one.memory_bytes)
-            evaluated.append(games[-1].table(one))
+    evaluated: list[tuple[Tensor, bool]] = []
+    for one, place, game in zip(subjects, places, games, strict=True):
+        with _located(where, place):
+            evaluated.append(game.table(one))
     tables = torch.stack([table for table, _ in evaluated])
     threshold = orders.salience_threshold(tables, params.salience)
     found = [
@@ -106,15 +110,14 @@ def _check(games: Sequence[Played], inputs: int, memory_bytes: int) -> None:
 
 
 @contextmanager
-def _located(where: str, number: int | None) -> Iterator[None]:
+def _located(*places: str) -> Iterator[None]:
     """Say in an error where it happened."""
     try:
         yield
     except InterplayError as error:
-        places = ", ".join(filter(None, (where, "" if number is None else f"input {number}")))
-        if not places:
+        if not any(places):
             raise
-        raise type(error)(f"{places}: {error.detail}", errors=error.errors) from error
+        raise type(error)(f"{', '.join(filter(None, places))}: {error.detail}", errors=error.errors) from error
 
 
 def _solved(
