@@ -56,7 +56,10 @@ class GameParams(RegionParams):
         "operator provides it.",
         json_schema_extra={"x-needs-setting": {"sam": "sam_model"}},
     )
-    slic_segments: int = Field(10, ge=1, le=1000, description="About how many regions SLIC makes.")
+    slic_segments: int = Field(
+        20, ge=1, le=1000,
+        description="How many regions SLIC starts from; of a photograph about half are left, as small ones are merged.",
+    )  # fmt: skip
     region_choice: Literal["largest", "random"] = Field(
         "largest", description="Which regions play where there are more than count."
     )

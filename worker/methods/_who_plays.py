@@ -165,7 +165,8 @@ def _regions(subject: Subject, params: GameParams, generator: torch.Generator) -
     there = len(areas)
     wanted = params.count or (there if params.prior == "given" else min(there, DEFAULT_COUNT))
     if wanted > there:
-        raise refused("count", f"expected at most {there} players, one a region of this picture, got {wanted}")
+        more = "; raise slic_segments for more regions" if params.prior == "slic" else ""
+        raise refused("count", f"expected at most {there} players, one a region of this picture, got {wanted}{more}")
     if wanted == there:
         return Seats(labels=labels, names=_region_names(range(there)))
     order = torch.randperm(there, generator=generator) if params.region_choice == "random" else (-areas).argsort()
