@@ -174,11 +174,13 @@ def _regions(subject: Subject, params: GameParams, generator: torch.Generator) -
     share = float(areas[chosen].sum()) / labels.numel()
     which = "drawn by the seed" if params.region_choice == "random" else "the largest"
     note = f"{wanted} of {there} regions play, {which}, {share:.0%} of the picture; the rest is always present."
-    return Seats(labels=_players.chosen(labels, chosen), names=_region_names(chosen), notes=(note,))
+    # Your own regions keep their numbers; those of a segmentation mean nothing to anybody.
+    named = chosen if params.prior == "given" else range(wanted)
+    return Seats(labels=_players.chosen(labels, chosen), names=_region_names(named), notes=(note,))
 
 
 def _region_names(regions: Sequence[int]) -> tuple[str, ...]:
-    return tuple(f"region {region + 1}" for region in regions)
+    return tuple(f"region {region}" for region in regions)
 
 
 def _columns(subject: Subject, params: GameParams, generator: torch.Generator) -> Seats:

@@ -130,7 +130,7 @@ def test_the_largest_regions_play_and_the_rest_is_always_present():
     boxes = [[0, 0, 2, 2], [4, 4, 12, 12], [12, 12, 16, 16]]
     game = played(picture(), prior="given", regions={"boxes": boxes}, count=2)
 
-    assert (game.players.kind, game.players.names) == ("region", ("region 2", "region 3"))
+    assert (game.players.kind, game.players.names) == ("region", ("region 1", "region 2"))
     assert int((game.player_labels == 0).sum()) == 64
     assert game.notes == ("2 of 3 regions play, the largest, 31% of the picture; the rest is always present.",)
 
@@ -154,6 +154,7 @@ def test_a_picture_is_cut_into_regions(prior):
     game = played(picture(), players="regions", prior=prior, slic_segments=30, quickshift_max_distance=4.0)
 
     assert 2 <= game.n <= 10
+    assert game.players.names == tuple(f"region {player}" for player in range(game.n))
     assert game.who == "regions"
 
 
