@@ -76,6 +76,8 @@ def _check(subject: Subject, params: AndOrParams) -> None:
         raise refused("reference", f"expected {there}, got {params.reference}")
     if params.compare_first is not None and params.compare_first >= inputs:
         raise refused("compare_first", f"expected fewer than the {inputs} input(s), got {params.compare_first}")
+    if params.fgsm and subject.words is not None:
+        raise refused("fgsm", "expected a picture or features for FGSM, got tokens, between which there are no steps")
 
 
 class _Series:
@@ -168,10 +170,6 @@ class _Series:
             yield _disturbed("fgsm", size, self._profile(moment, moment), moment.atoms, last)
 
     def _direction(self, one: Subject) -> Tensor:
-        if one.words is not None:
-            raise refused(
-                "fgsm", "expected a picture or features for FGSM, got tokens, between which there are no steps"
-            )
         self._steps.within("gradient", 0, 0)
         self._forwards += 1
         self._backwards += 1
