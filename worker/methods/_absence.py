@@ -9,7 +9,7 @@ from worker.methods._baselines import baseline as known_baseline
 from worker.methods._game_params import Absence, GameParams
 from worker.methods._masking import per_player
 from worker.methods._registry import Subject
-from worker.methods._who_plays import refused
+from worker.methods._seats import refused
 
 
 def resolve(subject: Subject, params: GameParams) -> Absence:

@@ -20,8 +20,9 @@ from worker.methods._layers import check_layer, cut
 from worker.methods._masking import Masking
 from worker.methods._outputs import explained, resolve
 from worker.methods._registry import Subject
+from worker.methods._seats import Seats, refused
 from worker.methods._values import value_function
-from worker.methods._who_plays import Resolved, Seats, refused
+from worker.methods._who_plays import Resolved
 
 
 @dataclass(frozen=True, kw_only=True)

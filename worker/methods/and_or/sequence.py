@@ -17,7 +17,7 @@ from torch import Tensor
 from jobs.order_profiles import Checkpoint, Disturbed, OrderProfile, Similarity
 from worker.methods._registry import Checkpoint as Network
 from worker.methods._registry import NoTables, Subject
-from worker.methods._who_plays import refused
+from worker.methods._seats import refused
 from worker.methods.and_or import disturbances
 from worker.methods.and_or.changes import change, difference, similarity, spindle_fit
 from worker.methods.and_or.moment import Moment, Steps, observe
