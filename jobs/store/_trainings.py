@@ -9,7 +9,7 @@ from sqlalchemy import case, select, update
 from jobs.schemas import JobKind, ResumePoint, Status
 from jobs.store._attempts import running_attempt
 from jobs.store._database import Database
-from jobs.store._references import refer, release, require_bytes
+from jobs.store._references import refer, release, require_bytes, unreferenced
 from jobs.store._tables import jobs
 
 
@@ -46,7 +46,8 @@ class Trainings:
             query = select(jobs.c.resume).where(running_attempt(job_id, attempt)).with_for_update()
             row = connection.execute(query).one_or_none()
             if row is None:
-                return release(connection, job_id, [point.sha256], kept=[])
+                # The attempt under way may have saved the very same bytes: trainings are deterministic.
+                return unreferenced(connection, [point.sha256])
             saved = {"resume": point.model_dump(mode="json")}
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(**saved))
             refer(connection, job_id, [point.sha256])

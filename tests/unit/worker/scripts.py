@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable
 
+from jobs.artifacts import ArtifactStore
+from jobs.datasets import Dataset, DatasetManifest, DatasetStatus
 from jobs.errors import ArtifactsUnavailable, InvalidInput
-from jobs.schemas import Cost, Job, JobKind, Manifest, Model, ModelStatus, SequentialArchitecture, Status
+from jobs.schemas import (
+    Capability,
+    Cost,
+    Inspection,
+    Job,
+    JobKind,
+    Manifest,
+    Model,
+    ModelStatus,
+    ResumePoint,
+    SequentialArchitecture,
+    Status,
+)
 from jobs.settings import Settings
-from worker.messages import Finished
+from jobs.trainings import TrainedModel
+from worker.messages import Finished, Work
 from worker.progress import Meter as Report
 from worker.runner import Execute
 
@@ -36,9 +52,21 @@ MODEL = Model(
 )
 
 
+DATASET = Dataset(
+    id="dataset_1", tenant="local", status=DatasetStatus.READY, manifest=DatasetManifest(), sha256="", size_bytes=0,
+    created_at=0.0,
+)  # fmt: skip
+
+
 def open_scripts(settings: Settings) -> Execute:
     """What the tested runners execute: the job's method names one of the functions below."""
-    return lambda order, report: SCRIPTS[order.job.method or ""](report)
+    ARTIFACTS.append(ArtifactStore(settings.bytes_url))
+    return lambda order, report: TRAININGS.get(order.job.method or "", lambda report, order: SCRIPTS[
+        order.job.method or ""](report))(report, order)  # fmt: skip
+
+
+ARTIFACTS: list[ArtifactStore] = []
+"""In the runner: where the tested trainings keep what they save."""
 
 
 def finish(report: Report) -> Finished:
@@ -110,4 +138,42 @@ SCRIPTS: dict[str, Callable[[Report], Finished]] = {
         environment,
         eat_memory,
     )
+}
+
+
+# ---------------------------------------------------------------- trainings
+
+
+def saved_point() -> ResumePoint:
+    return ResumePoint(sha256=hashlib.sha256(b"state").hexdigest(), size_bytes=5, epoch=3, saved_at=1.0)
+
+
+def save(report: Report) -> None:
+    ARTIFACTS[0].put(b"state")
+    report.keep(saved_point())
+
+
+def save_and_die(report: Report, order: Work) -> Finished:
+    if order.job.resume is None:
+        save(report)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return finish(report).model_copy(update={"timings": {"epoch": float(order.job.resume.epoch)}})
+
+
+def save_and_refuse(report: Report, _: Work) -> Finished:
+    save(report)
+    raise InvalidInput("no")
+
+
+def make_a_model(report: Report, _: Work) -> Finished:
+    found = Inspection(
+        parameters=1, outputs=1, capabilities=(Capability.FORWARD,), seconds_forward=0.1, activation_bytes=1
+    )
+    sha256 = ARTIFACTS[0].put(b"weights")
+    model = TrainedModel(id="model_new", manifest=MANIFEST, weights_sha256=sha256, size_bytes=7, inspection=found)
+    return finish(report).model_copy(update={"models": (model,)})
+
+
+TRAININGS: dict[str, Callable[[Report, Work], Finished]] = {
+    function.__name__: function for function in (save_and_die, save_and_refuse, make_a_model)
 }

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
 from jobs.artifacts import ArtifactStore
 from jobs.errors import NotFound, QueueUnavailable, StoreUnavailable
-from jobs.schemas import Job, Status
+from jobs.schemas import Job, JobKind, Status
 from jobs.settings import Settings
 from jobs.store import JobStore
 from tests.unit.worker import scripts
@@ -20,6 +20,7 @@ from worker.desk import Desk
 from worker.handle import Runner
 from worker.record import Recorder
 from worker.slots import Slots
+from worker.trainer import Trainers
 
 GRACE_SECONDS = 0.4
 
@@ -51,7 +52,9 @@ class Workplace:
         slots = Slots([Runner(self.settings, scripts.open_scripts) for _ in range(self.settings.slots)])
         self.artifacts = ArtifactStore(self.settings.bytes_url)
         recorder = Recorder(self.store, self.bell, self.settings, self.artifacts)  # type: ignore[arg-type]
-        self.desk = Desk(self.settings, self.store, recorder, slots)
+        stopping = Event()
+        trainers = Trainers([Runner(self.settings, scripts.open_scripts)], stopping)
+        self.desk = Desk(self.settings, self.store, recorder, slots, trainers, stopping=stopping)
 
     def add(self, method: str, **changes: object) -> Job:
         changes = {"status": Status.QUEUED, "attempt": 0, **changes}
@@ -160,7 +163,7 @@ def test_a_failing_store_of_bytes_is_tried_again_later_but_not_for_ever(workplac
 def test_a_bell_that_cannot_be_rung_is_left_to_the_reaper(workplace: Workplace) -> None:
     broken = BrokenBell()
     recorder = Recorder(workplace.store, broken, workplace.settings, workplace.artifacts)  # type: ignore[arg-type]
-    desk = Desk(workplace.settings, workplace.store, recorder, workplace.desk.slots)
+    desk = Desk(workplace.settings, workplace.store, recorder, workplace.desk.slots, workplace.desk.trainers)
     workplace.add("kill_itself")
 
     desk.handle("job_1")
@@ -322,3 +325,96 @@ def test_a_checkpoint_of_another_tenant_reaches_no_runner(workplace: Workplace) 
 
     with pytest.raises(NotFound):
         workplace.desk._order(scripts.job("finish", checkpoint_ids=("model_9",)))
+
+
+# ---------------------------------------------------------------- trainings
+
+
+def a_training(workplace: Workplace, method: str, **changes: object) -> Job:
+    """A queued training on a dataset that is ready."""
+    workplace.store.add_dataset(scripts.DATASET)
+    training = {"kind": JobKind.TRAINING, "dataset_id": scripts.DATASET.id, "model_id": None, **changes}
+    return workplace.add(method, **training)
+
+
+def test_a_training_is_carried_out_beside_the_slots(workplace: Workplace) -> None:
+    """The only slot is busy; the training ends all the same."""
+    with workplace.handling("count") as job:
+        training = a_training(workplace, "finish", id="job_2")
+        workplace.desk.wake_trainers()
+        workplace.wait_for(lambda: workplace.store.job(training.id, None).status is Status.SUCCEEDED)
+        assert workplace.read().status is Status.RUNNING
+        workplace.store.cancel(job.id, job.tenant)
+
+
+def test_trainings_come_by_priority_and_then_by_age(workplace: Workplace) -> None:
+    found: list[str] = []
+    workplace.desk.trainers.close()
+    old = a_training(workplace, "finish", id="job_1", priority="batch", created_at=time.time() - 60)
+    new = a_training(workplace, "finish", id="job_2", priority="batch")
+    urgent = a_training(workplace, "finish", id="job_3", priority="interactive")
+    while job := workplace.desk.next_training():
+        found.append(job.id)
+
+    assert found == [urgent.id, old.id, new.id]
+
+
+def test_where_a_training_was_saved_the_next_attempt_goes_on(workplace: Workplace) -> None:
+    """The first attempt saves and dies; the second is told where, and its success lets the bytes go."""
+    training = a_training(workplace, "save_and_die")
+    workplace.desk.wake_trainers()
+    sha256 = scripts.saved_point().sha256
+    workplace.wait_for(lambda: workplace.read().status is Status.SUCCEEDED)
+    workplace.wait_for(lambda: workplace.read().resume is None and not workplace.artifacts.exists(sha256))
+
+    done = workplace.read()
+    assert (done.id, done.attempt, done.timings) == (training.id, 2, {"epoch": 3.0})
+
+
+def test_a_training_that_failed_keeps_its_save_point(workplace: Workplace) -> None:
+    a_training(workplace, "save_and_refuse")
+    workplace.desk.wake_trainers()
+    workplace.wait_for(lambda: workplace.read().status is Status.FAILED)
+
+    kept = workplace.read().resume
+    assert kept is not None
+    assert workplace.artifacts.exists(kept.sha256)
+
+
+def test_models_that_a_training_made_are_rows_when_it_has_succeeded(workplace: Workplace) -> None:
+    training = a_training(workplace, "make_a_model")
+    workplace.desk.wake_trainers()
+    workplace.wait_for(lambda: workplace.read().status is Status.SUCCEEDED)
+
+    model = workplace.store.model("model_new", training.tenant)
+    assert (model.status, model.trained_by, model.job_id) == ("ready", training.id, None)
+
+
+def test_a_training_of_a_dataset_that_is_gone_fails(workplace: Workplace) -> None:
+    workplace.desk.trainers.close()
+    training = a_training(workplace, "finish")
+    runner = Runner(workplace.settings, scripts.open_scripts)
+    workplace.desk.compute(training.model_copy(update={"dataset_id": "dataset_x"}), runner)
+    claimed = workplace.desk.next_training()
+    assert claimed is not None
+    workplace.desk.compute(claimed.model_copy(update={"dataset_id": "dataset_x"}), runner)
+
+    assert workplace.read().status is Status.FAILED
+
+
+def test_an_idle_trainer_looks_without_a_bell(workplace: Workplace) -> None:
+    a_training(workplace, "finish")
+
+    workplace.wait_for(lambda: workplace.read().status is Status.SUCCEEDED)
+
+
+def test_a_training_is_given_back_when_the_worker_stops(tmp_path: Path) -> None:
+    with opened(tmp_path) as workplace:
+        a_training(workplace, "count")
+        workplace.desk.wake_trainers()
+        workplace.wait_for(lambda: workplace.read().progress.done > 0)
+        workplace.desk.stop()
+        workplace.desk.close()
+
+        assert workplace.read().status is Status.QUEUED
+        assert workplace.read().excused == 1
