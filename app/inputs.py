@@ -15,7 +15,7 @@ from app.errors import invalid_at
 from app.token_inputs import token_bytes
 from app.uploads.pictures import check_picture
 from jobs.errors import FieldError, InputTooLarge, InvalidInput, RequestError
-from jobs.schemas import InlineInput, InputKind, Manifest, Tokens
+from jobs.schemas import FeatureColumn, InlineInput, InputKind, Manifest, Tokens
 from jobs.settings import Settings
 
 FLOAT32_MAX: Final = 3.4028235e38  # models compute in float32; what exceeds it would arrive as infinity
@@ -23,7 +23,7 @@ FLOAT32_MAX: Final = 3.4028235e38  # models compute in float32; what exceeds it 
 KINDS: Final[tuple[InputKind, ...]] = ("image", "features", "tokens")
 _TAKEN: Final[Mapping[InputKind, str]] = {
     "image": "a picture; send image, in base64 or as a multipart part",
-    "features": "features; send features, a list of numbers",
+    "features": "features; send features, a list of values",
     "tokens": "tokens; send tokens, in the JSON or as a multipart part",
 }
 
@@ -124,10 +124,31 @@ def _decoded(text: str, pointer: str) -> bytes:
 
 def _features(sent: Sent, pointer: str, manifest: Manifest) -> bytes:
     values = sent.inline.features if sent.inline is not None else None
-    expected = manifest.input.shape[0]
+    columns = manifest.features.columns if manifest.features is not None else None
+    expected = manifest.input.shape[0] if columns is None else len(columns)
     if values is None or len(values) != expected:
         raise invalid_at(pointer, f"expected {expected} features, got {len(values or ())}", InvalidInput)
     for index, value in enumerate(values):
-        if not (math.isfinite(value) and abs(value) <= FLOAT32_MAX):
-            raise invalid_at(f"{pointer}/{index}", f"expected a number that float32 holds, got {value}", InvalidInput)
+        fault = _number_fault(value) if columns is None else _raw_fault(value, columns[index])
+        if fault is not None:
+            raise invalid_at(f"{pointer}/{index}", fault, InvalidInput)
     return json.dumps(values).encode()
+
+
+def _number_fault(value: float | str | None) -> str | None:
+    if isinstance(value, float) and math.isfinite(value) and abs(value) <= FLOAT32_MAX:
+        return None
+    return f"expected a number that float32 holds, got {'null' if value is None else repr(value)}"
+
+
+def _raw_fault(value: float | str | None, column: FeatureColumn) -> str | None:
+    """Say what is wrong with a raw value of a table's column; None where it is missing or fits."""
+    if value is None:
+        return None
+    if column.categories is None:
+        fault = _number_fault(value)
+        return None if fault is None else f"column {column.name!r}: {fault}"
+    if value in column.categories:
+        return None
+    known = ", ".join(map(repr, column.categories[:10])) + (", …" if len(column.categories) > 10 else "")
+    return f"column {column.name!r}: expected one of {known}, got {value!r}"

@@ -328,7 +328,11 @@ class InlineInput(Frozen):
     """An input inside the JSON body; a multipart request sends the part `image` or `tokens` in its place."""
 
     image: str | None = Field(None, description="The picture's bytes (PNG, JPEG or WebP), base64.")
-    features: tuple[float, ...] | None = Field(None, description="One value per feature.", max_length=1_000_000)
+    features: tuple[float | Name | None, ...] | None = Field(
+        None, max_length=1_000_000,
+        description="One number per feature. Of a model whose manifest has `features`: one raw value per column, a "
+        "number, the text of a category, or null where it is missing.",
+    )  # fmt: skip
     tokens: Tokens | None = None
 
     @model_validator(mode="after")

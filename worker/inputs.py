@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from jobs.errors import InvalidInput
-from jobs.schemas import Manifest, Tokens
+from jobs.schemas import FeatureColumn, FeatureEncoding, Manifest, Tokens
 from jobs.settings import Settings
 from jobs.tokens import completed, faults
 from worker.images import as_seen_by_model, decode, luminance, normalise
@@ -59,6 +59,9 @@ def _picture(data: bytes, manifest: Manifest, settings: Settings) -> Reading:
 
 
 def _features(data: bytes, manifest: Manifest) -> Tensor:
+    """Return the numbers as they are, or as the manifest's columns encode them: standardised, 1 for a category."""
+    if manifest.features is not None:
+        return _encoded(data, manifest.features)
     (expected,) = manifest.input.shape
     try:
         values = torch.tensor(json.loads(data), dtype=torch.float32)
@@ -69,6 +72,22 @@ def _features(data: bytes, manifest: Manifest) -> Tensor:
     if not values.isfinite().all():
         raise InvalidInput("expected finite features, got NaN, infinity, or a number beyond float32")
     return values
+
+
+def _encoded(data: bytes, encoding: FeatureEncoding) -> Tensor:
+    try:
+        values = json.loads(data)
+        inputs = [one for raw, column in zip(values, encoding.columns, strict=True) for one in _of_column(raw, column)]
+        return torch.tensor(inputs, dtype=torch.float32)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InvalidInput(f"expected a JSON array of {len(encoding.columns)} raw values: {error}") from error
+
+
+def _of_column(raw: float | str | None, column: FeatureColumn) -> list[float]:
+    """Return what `worker.trainings._encoding` gives a network for this value."""
+    if column.categories is not None:
+        return [float(raw == category) for category in column.categories]
+    return [0.0 if raw is None else (float(raw) - column.mean) / column.std]
 
 
 def _tokens(data: bytes, manifest: Manifest) -> Reading:
