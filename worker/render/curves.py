@@ -41,7 +41,7 @@ def curve_chart(
     axis = axis_around([scale * highest, *(value for _, value in known)], size[1] - _BOTTOM, _TOP + 16)
     across = Axis(-0.5, len(labels) - 0.5, _LEFT, size[0])
     write(block, (0, 0), fit(curve.title, TEXT_SIZE, size[0]), TEXT_SIZE, INK)
-    write_ticks(block, axis, _LEFT, size[0], most=3)
+    write_ticks(block, axis, _LEFT, size[0], most=4)
     _write_steps(block, across, labels)
     if mark is not None:
         _broken_line(block, across.place(mark))

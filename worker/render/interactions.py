@@ -78,9 +78,10 @@ def _how_many(explanation: Explanation, drawn: Sequence[Interaction]) -> list[st
     total, orders = len(explanation.interactions), explanation.orders
     texts = [f"Drawn: {len(drawn)} of the {total:,} in the answer"] if len(drawn) < total else []
     if orders is not None:
+        average = "" if orders.salient_count == round(orders.salient_count) else ", on average over the inputs"
         salient = f"Salient, stronger than {number(orders.threshold)}: {amount(orders.salient_count)}"
         logic = all(interaction.kind in _OF_LOGIC for interaction in explanation.interactions)
-        texts.append(salient + (f" of {_possible(explanation):,} possible ones" if logic else ""))
+        texts.append(salient + (f" of {_possible(explanation):,} possible ones" if logic else "") + average)
     return texts
 
 
