@@ -58,7 +58,7 @@ class StrongPair(_Value):
 
 
 class StrongestPairs(_Value):
-    """The pairs with the largest |I^(m)| at one context order, of the first input."""
+    """The pairs with the largest |I^(m)|, less twice its standard error, at one context order of the first input."""
 
     place: Literal["low", "middle", "high"]
     order: int

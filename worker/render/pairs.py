@@ -82,11 +82,14 @@ def _picture(pairs: Sequence[StrongPair], labels: Integers, pixels: Floats | Non
     draw = ImageDraw.Draw(image)
     for pair, (start, end) in reversed(list(zip(pairs, ends, strict=True))):
         _draw_line(draw, start, end, pair.strength, round(2 + 4 * abs(pair.strength) / strongest))
+    tips = [tip for both in ends for tip in both]
     taken: list[Place] = []
-    for rank, (pair, (start, end)) in enumerate(zip(pairs, ends, strict=True)):
+    for start, end in ends:
         middle = (start[0] + end[0]) // 2, (start[1] + end[1]) // 2
-        taken.append(_free_place(middle, taken, image.height, image.width))
-        _draw_disc(image, taken[-1], rank, pair.strength)
+        taken.append(_free_place(middle, taken, tips, image.height, image.width))
+        draw.line((middle[1], middle[0], taken[-1][1], taken[-1][0]), fill=PAPER, width=1)
+    for rank, (pair, place) in enumerate(zip(pairs, taken, strict=True)):
+        _draw_disc(image, place, rank, pair.strength)
     return framed(np.asarray(image))
 
 
@@ -100,13 +103,14 @@ def _draw_line(draw: ImageDraw.ImageDraw, start: Place, end: Place, strength: fl
         draw.ellipse(box, fill=of_sign(strength), outline=PAPER)
 
 
-def _free_place(middle: Place, taken: Sequence[Place], height: int, width: int) -> Place:
-    """The middle, or near it where another number is there."""
+def _free_place(middle: Place, taken: Sequence[Place], tips: Sequence[Place], height: int, width: int) -> Place:
+    """The middle of a line, or near it where another number is or a line would lose an end."""
     step = 2 * _DISC + 2
     for down, across in _NUDGES:
         row = min(max(middle[0] + step * down, _DISC), height - 1 - _DISC)
         column = min(max(middle[1] + step * across, _DISC), width - 1 - _DISC)
-        if all(max(abs(row - other[0]), abs(column - other[1])) >= step - 2 for other in taken):
+        apart = all(max(abs(row - other[0]), abs(column - other[1])) >= step - 2 for other in taken)
+        if apart and all(np.hypot(row - tip[0], column - tip[1]) >= _DISC + 5 for tip in tips):
             return row, column
     return middle
 

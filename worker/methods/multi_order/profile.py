@@ -161,13 +161,16 @@ def _strongest(estimate: Estimate) -> Iterator[StrongestPairs]:
 def _largest(estimate: Estimate, place: int) -> Iterator[StrongPair]:
     n = estimate.values.shape[-1]
     i, j = torch.triu_indices(n, n, offset=1)
-    values = estimate.values[place, i, j]
-    for at in values.abs().nan_to_num(nan=-1.0).argsort(descending=True, stable=True)[:MOST_DRAWN].tolist():
+    values, errors = estimate.values[place, i, j], estimate.standard_errors[place, i, j]
+    # Of many noisy pairs the largest is largest by its noise; and of two samples the error itself may be near 0.
+    doubt = errors.clamp(min=errors.nanmedian())
+    surely = (values.abs() - 2 * doubt).masked_fill(errors.isnan(), -torch.inf)
+    for at in surely.argsort(descending=True, stable=True)[:MOST_DRAWN].tolist():
         if not values[at].isnan():
-            error = float(estimate.standard_errors[place, i[at], j[at]])
+            known = not errors[at].isnan()
             yield StrongPair(
                 members=(int(i[at]), int(j[at])), strength=float(values[at]),
-                standard_error=None if error != error else error,
+                standard_error=float(errors[at]) if known else None,
             )  # fmt: skip
 
 
