@@ -325,7 +325,7 @@ def draw(stories: Sequence[Story]) -> None:
     profiles = [_seed_mean([story.moments[at] for story in stories]) for at in range(len(stories[0].moments))]
     explanation = Explanation(
         method="and-or",
-        explained=Explained(index=0, label="the true class", value=0.0),
+        explained=Explained(index=0, label="the true class of each digit", value=_mean_log_odds(stories, best)),
         unit="strength over Z, mean over seeds",
         players=Players(kind="patch", shape=(PLAYERS,)),
     )
@@ -361,6 +361,10 @@ def _seed_mean(moments: Sequence[Moment]) -> OrderProfile:
             error=fit.error,
         ),
     )  # fmt: skip
+
+
+def _mean_log_odds(stories: Sequence[Story], at: int) -> float:
+    return sum(float(story.moments[at].tables[:, -1].mean()) for story in stories) / len(stories)
 
 
 def _signed(profile: Tensor) -> SignedProfile:

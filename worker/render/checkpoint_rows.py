@@ -67,11 +67,12 @@ def emerged_row(sequence: Sequence[Checkpoint], steps: Sequence[int], columns: i
     def draw(block: Block, axis: Axis, slots: Slots, checkpoint: Checkpoint) -> None:
         difference = emerged(checkpoint)
         if difference is None:
-            centred(block, ((slots.left + slots.right) // 2, axis.place(0) - 20), "the reference", MUTED)
+            centred(block, ((slots.left + slots.right) // 2, axis.place(0) - 20), missing, MUTED)
         else:
             changes(block, axis, slots, signed(difference))
 
     found = [signed(difference) for one in sequence if (difference := emerged(one)) is not None]
+    missing = "the reference" if len(found) == len(sequence) - 1 else "not compared"
     unit = ", each over its own salient strength of order 1" if over_z else ""
     caption = f"Salient strength that emerged (up) or went (down){unit}; brown: of positive, blue: of negative"
     heights = np.concatenate(found).ravel().tolist()
