@@ -21,6 +21,9 @@ from worker.methods._games import table
 from worker.methods._play import play
 from worker.methods._registry import Subject
 from worker.methods.multi_order import MultiOrderParams, explain
+from worker.methods.multi_order.estimates import Estimate
+from worker.methods.multi_order.measure import Measured
+from worker.methods.multi_order.profile import context_orders, joined
 from worker.methods.multi_order.strength import order_grid
 
 ROUNDING = 1e-12
@@ -107,6 +110,22 @@ def test_the_strongest_pairs_of_the_low_middle_and_high_order_are_named():
         values = interactions(answer)[place.order]
         assert place.pairs[0].strength == values[i, j]
         assert abs(values[i, j]) == np.abs(off_diagonal(values)).max()
+
+
+def test_a_pair_that_is_large_by_noise_is_not_called_the_strongest():
+    """By hand, of three pairs: 3 ± 2, 2 ± 0.1, and 5 of a single sample."""
+    values, errors = (torch.full((2, 3, 3), torch.nan, dtype=torch.float64) for _ in range(2))
+    for (i, j), value, error in (((0, 1), 3.0, 2.0), ((0, 2), 2.0, 0.1), ((1, 2), 5.0, torch.nan)):
+        values[:, i, j] = values[:, j, i] = value
+        errors[:, i, j] = errors[:, j, i] = error
+    estimate = Estimate(orders=(0, 1), values=values, standard_errors=errors, evaluations=0)
+    one = Measured(estimate=estimate, scale=1.0, whole=None)
+
+    found = joined([one], rounding=1e-16, level=0.9, generator=torch.Generator().manual_seed(0))
+
+    pairs = context_orders(found, level=0.9).strongest[0].pairs
+    assert [pair.members for pair in pairs] == [(0, 2), (0, 1), (1, 2)]
+    assert [pair.standard_error for pair in pairs] == [0.1, 2.0, None]
 
 
 def test_two_players_have_one_context_order():
