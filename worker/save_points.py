@@ -64,9 +64,9 @@ class StoredCheckpoints:
 
 
 def write_point(point: SavePoint) -> bytes:
-    """Return a save point as a safetensors file; JSON keeps its floats exactly."""
+    """Return a save point as a safetensors file; JSON keeps its floats exactly, and the order of names."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in point.tensors.items()}
-    document = json.dumps({"epoch": point.epoch, "values": point.values}, sort_keys=True)
+    document = json.dumps({"epoch": point.epoch, "values": point.values})
     data: bytes = save(tensors, {"point": document})
     return data
 
