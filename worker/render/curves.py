@@ -15,6 +15,7 @@ from worker.render.text import fit, number, width, write
 _LEFT = 56
 _TOP, _BOTTOM = 34, 26
 _RADIUS = 4
+_MANY = 16  # points that touch each other at full size
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def curve_chart(
     scale = 100.0 if curve.as_percent else 1.0
     known = [(step, scale * value) for step, value in enumerate(curve.values) if value is not None]
     axis = axis_around([scale * highest, *(value for _, value in known)], size[1] - _BOTTOM, _TOP + 16)
-    across = Axis(-0.5, len(labels) - 0.5, _LEFT, size[0])
+    across = Axis(-0.5, len(labels) - 0.5, _LEFT, size[0] - _RADIUS)
     write(block, (0, 0), fit(curve.title, TEXT_SIZE, size[0]), TEXT_SIZE, INK)
     write_ticks(block, axis, _LEFT, size[0], most=4)
     _write_steps(block, across, labels)
@@ -61,8 +62,9 @@ def _draw_line(
         if other[0] == one[0] + 1:  # a gap stays a gap
             draw.line((*start, *end), fill=MUTED, width=4)
             draw.line((*start, *end), fill=colour, width=2)
+    radius = _RADIUS if len(points) <= _MANY else _RADIUS - 2
     for column, row in points:
-        box = (column - _RADIUS, row - _RADIUS, column + _RADIUS, row + _RADIUS)
+        box = (column - radius, row - radius, column + radius, row + radius)
         draw.ellipse(box, fill=colour, outline=INK)
 
 
