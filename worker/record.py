@@ -11,7 +11,7 @@ import structlog
 from jobs.artifacts import ArtifactStore
 from jobs.errors import ArtifactsUnavailable, Problem, QueueUnavailable, RunnerCrashed, StoreUnavailable, from_problem
 from jobs.queue import Queue
-from jobs.schemas import Job, Model, ModelStatus, ResumePoint
+from jobs.schemas import Job, JobKind, Model, ModelStatus, ResumePoint
 from jobs.settings import Settings
 from jobs.store import JobStore
 from jobs.trainings import TrainedModel
@@ -111,7 +111,8 @@ class Recorder:
             models=[_row(job, model) for model in result.models] if result else (),
             exists=self.artifacts.exists,
         )
-        self.store.discard(self.store.drop_resume_point(job.id), self.artifacts.delete)
+        if job.kind is JobKind.TRAINING:  # it has no inputs, only what it was saved in and its files
+            self.store.discard(self.store.drop_save_points(job.id), self.artifacts.delete)
         return written
 
     def keep(self, job: Job, point: ResumePoint) -> None:

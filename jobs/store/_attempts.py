@@ -105,6 +105,7 @@ class Attempts:
             "cost": None if cost is None else cost.model_dump(mode="json"),
             "device": device,
             "progress": Progress(fraction=1.0).model_dump(mode="json"),
+            "resume": None,
             "expires_at": now + retention_seconds,
         }
         with self._database.write() as connection:

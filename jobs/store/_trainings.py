@@ -10,7 +10,7 @@ from jobs.schemas import JobKind, ResumePoint, Status
 from jobs.store._attempts import running_attempt
 from jobs.store._database import Database
 from jobs.store._references import refer, release, require_bytes, unreferenced
-from jobs.store._tables import jobs
+from jobs.store._tables import byte_references, jobs
 
 
 class Trainings:
@@ -55,16 +55,15 @@ class Trainings:
             earlier = [row.resume["sha256"]] if row.resume else []
             return release(connection, job_id, earlier, kept=[point.sha256])
 
-    def drop_resume_point(self, job_id: str) -> list[str]:
-        """Forget where a job that succeeded could have been taken up; return digests to be given to `discard`.
+    def drop_save_points(self, job_id: str) -> list[str]:
+        """Let go of the bytes that a job which succeeded was saved in; return digests to be given to `discard`.
 
         Jobs that ended otherwise keep theirs until they are deleted: doing one again goes on from there.
         """
         with self._database.write() as connection:
-            succeeded = (jobs.c.id == job_id) & (jobs.c.status == Status.SUCCEEDED) & jobs.c.resume.is_not(None)
-            row = connection.execute(select(jobs.c.resume, jobs.c.artifacts).where(succeeded)).one_or_none()
+            succeeded = (jobs.c.id == job_id) & (jobs.c.status == Status.SUCCEEDED)
+            row = connection.execute(select(jobs.c.artifacts).where(succeeded)).one_or_none()
             if row is None:
                 return []
-            connection.execute(update(jobs).where(succeeded).values(resume=None))
-            kept = [artifact["sha256"] for artifact in row.artifacts]
-            return release(connection, job_id, [row.resume["sha256"]], kept=kept)
+            held = connection.scalars(select(byte_references.c.sha256).where(byte_references.c.owner_id == job_id))
+            return release(connection, job_id, held.all(), kept=[artifact["sha256"] for artifact in row.artifacts])

@@ -224,8 +224,8 @@ def test_success_lets_the_save_point_go_and_failure_keeps_it(store: JobStore, da
     succeed(store, jobs[0])
     store.fail(jobs[1].id, 1, InvalidInput("no").problem(), retention_seconds=RETENTION_SECONDS)
 
-    assert [store.drop_resume_point(job.id) for job in jobs] == [[digest("state 0")], []]
     assert [store.job(job.id, "a").resume for job in jobs] == [None, a_point("state 1")]
+    assert [store.drop_save_points(job.id) for job in jobs] == [[digest("state 0")], []]
     assert store.purge(jobs[1].id, "a") == [digest("state 1")]
 
 
@@ -234,7 +234,7 @@ def test_a_save_point_that_is_also_a_result_stays(store: JobStore, dataset: Data
     store.save_resume_point(job.id, job.attempt, a_point("both"))
     succeed(store, job, artifacts=[an_artifact("both")])
 
-    assert store.drop_resume_point(job.id) == []
+    assert store.drop_save_points(job.id) == []
 
 
 def test_a_job_added_with_a_save_point_needs_its_bytes(store: JobStore, dataset: Dataset):

@@ -18,11 +18,11 @@ from worker.render.png import encode
 from worker.render.report import figure, notes_section, page_style, page_template
 from worker.render.report_tables import cell, table
 from worker.render.sheet import TEXT_SIZE, TITLE_SIZE, Block, blank, sheet
-from worker.render.text import fit, number, width, write
+from worker.render.text import fit, number, write
 
 ROOM = 640
 _HEIGHT = 240
-_LEFT, _RIGHT = 64, 118
+_LEFT, _RIGHT = 64, 158
 _TOP, _BOTTOM = 30, 40
 _COLOURS = (PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[4], PALETTE[6])
 
@@ -31,8 +31,9 @@ def training_pictures(result: TrainingResult) -> dict[str, bytes]:
     """Draw the curves of a training as PNG bytes by artifact name: one chart for each name of a curve."""
     if not result.curves:
         return {}
+    parts = list(dict.fromkeys(curve.part for curve in result.curves))
     charts = groupby(sorted(result.curves, key=lambda curve: curve.name), key=lambda curve: curve.name)
-    blocks = [_title(f"How the training by {result.method} went"), *(_chart(list(group)) for _, group in charts)]
+    blocks = [_title(f"How the training by {result.method} went"), *(_chart(list(group), parts) for _, group in charts)]
     return {"training.png": encode(sheet(blocks))}
 
 
@@ -42,8 +43,8 @@ def _title(text: str) -> Block:
     return block
 
 
-def _chart(curves: Sequence[Curve]) -> Block:
-    """Draw curves of one name over the epochs, each with its part and last value written at its end."""
+def _chart(curves: Sequence[Curve], parts: Sequence[str]) -> Block:
+    """Draw curves of one name over the epochs, each with its part and last value at its end; a part has one colour."""
     block = blank(ROOM, _HEIGHT)
     known = [[(at, y) for at, y in zip(one.at, one.values, strict=True) if y is not None] for one in curves]
     axis = axis_around([y for points in known for _, y in points], _HEIGHT - _BOTTOM, _TOP)
@@ -56,8 +57,8 @@ def _chart(curves: Sequence[Curve]) -> Block:
         centred(block, (across.place(tick), _HEIGHT - _BOTTOM + 5), number(tick))
     centred(block, ((_LEFT + ROOM - _RIGHT) // 2, _HEIGHT - 18), "epoch")
     taken: list[int] = []
-    for place, (curve, points) in enumerate(zip(curves, known, strict=True)):
-        colour = _COLOURS[place % len(_COLOURS)]
+    for curve, points in zip(curves, known, strict=True):
+        colour = _COLOURS[parts.index(curve.part) % len(_COLOURS)]
         _line(block, [(across.place(at), axis.place(y)) for at, y in points], colour)
         if points:
             _name(block, curve, points[-1][1], axis.place(points[-1][1]), colour, taken)
@@ -81,8 +82,7 @@ def _name(block: Block, curve: Curve, last: float, row: int, colour: Colour, tak
     left = ROOM - _RIGHT + 10
     ImageDraw.Draw(block).line((left, row, left + 8, row), fill=colour, width=3)
     text = f"{curve.part} {number(last)}".strip()
-    room = min(width(text, TEXT_SIZE), _RIGHT - 22)
-    write(block, (left + 12, row - 8), fit(text, TEXT_SIZE, room), TEXT_SIZE, MUTED)
+    write(block, (left + 12, row - 8), fit(text, TEXT_SIZE, _RIGHT - 22), TEXT_SIZE, MUTED)
 
 
 def training_report(result: Mapping[str, Any], pictures: Mapping[str, bytes]) -> bytes:

@@ -17,6 +17,7 @@ from tests.unit.app.service import (
     features_manifest,
     finish,
     inline,
+    inspect,
     kept,
     png,
     result_files,
@@ -313,3 +314,26 @@ def test_files_of_a_result_are_listed(explain, here, client):
     names = {item["name"] for item in client.get(f"/v1/jobs/{job_id}/artifacts").json()["items"]}
 
     assert names == set(result_files())
+
+
+@pytest.mark.parametrize(
+    ("values", "pointer", "reason"),
+    [
+        ([1], "/input/features", "expected 2 features, got 1"),
+        (["30", "north"], "/input/features/0", "column 'age': expected a number"),
+        ([30, "east"], "/input/features/1", "column 'side': expected one of 'north', 'south', got 'east'"),
+        ([30, 1], "/input/features/1", "column 'side': expected one of"),
+    ],
+)
+def test_raw_values_that_do_not_fit_their_column_are_refused(client, here, values, pointer, reason):
+    columns = [{"name": "age", "mean": 40, "std": 9}, {"name": "side", "categories": ["north", "south"]}]
+    manifest = {**features_manifest(3), "features": {"columns": columns}}
+    model = upload(client, manifest, artifact=safetensors(9)).json()["id"]
+    inspect(here, model)
+    body = {"model": model, "method": "gradient", "input": {"features": values}}
+
+    answer = client.post("/v1/explanations", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+    assert reason in answer.json()["detail"]
+    for fitting in ([30, "north"], [None, None]):
+        assert client.post("/v1/explanations", json={**body, "input": {"features": fitting}}).status_code == 202
