@@ -22,6 +22,8 @@ from worker.methods.multi_order.strength import order_grid
 
 LAYERED_FROM = 1 / 8
 """Share of all pairs from which on serving every pair beats serving the wanted ones (benchmarks/multi_order.py)."""
+STRATA_BYTES = 3 * 3 * 8 * 10
+"""Of an order and pair: three sizes of three patterns in float64, some ten times over; 1 GB for 24 orders of 256."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +131,8 @@ def _sampled(subject: Subject, played: Played, params: MultiOrderParams, pairs: 
         return values
 
     played.game.expected = params.budget
+    if estimator(params, played.n, len(pairs)) == "layered":
+        _check_memory(len(orders), played.n, subject.memory_bytes)
     try:
         found = _sampler(params, game, played.n, pairs)(
             orders=orders, budget=params.budget, precision=params.precision,
@@ -137,6 +141,15 @@ def _sampled(subject: Subject, played: Played, params: MultiOrderParams, pairs: 
     except BudgetTooSmall as error:
         raise InvalidParameters(str(error), errors=[FieldError(pointer="/params/budget", detail=str(error))]) from error
     return Measured(estimate=found.of_pairs(pairs), scale=scale, whole=None)
+
+
+def _check_memory(orders: int, n: int, most: int) -> None:
+    """Refuse more orders than the strata of `layered` fit the memory for."""
+    each = STRATA_BYTES * n * n
+    if orders * each > most:
+        fitting = most // each
+        detail = f"expected at most {fitting} context orders of {n} players in {most} bytes of memory, got {orders}"
+        raise InvalidParameters(detail, errors=[FieldError(pointer="/params/order_shares", detail=detail)])
 
 
 def _sampler(params: MultiOrderParams, game: Game, n: int, pairs: list[Pair]) -> Callable[..., Estimate]:

@@ -262,6 +262,15 @@ def test_of_a_linear_model_sampling_leaves_noise_and_says_so(budget, known):
     assert (share is not None and share > 0.5) if known else share is None
 
 
+def test_more_orders_than_fit_the_memory_are_refused():
+    given = table_subject(40, memory_bytes=2**22)
+
+    with pytest.raises(InvalidParameters, match="expected at most 3 context orders of 40 players") as error:
+        explain(given, sampled(estimator="layered"))
+    assert error.value.errors[0].pointer == "/params/order_shares"
+    assert explain(given, sampled(estimator="layered", order_shares=[0, 0.5, 1])).contexts.orders == (0, 19, 38)
+
+
 def test_a_seed_decides_what_is_sampled():
     given = table_subject(12)
 
