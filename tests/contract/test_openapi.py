@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from app.main import create_app
 from jobs import catalog
 from jobs.settings import Settings
-from tests.unit.app.service import BASE_URL, RecordingQueue, finish, inline, inspect, png, upload
+from tests.unit.app.service import BASE_URL, RecordingQueue, finish, inline, inspect, png, read_dataset, upload
 
 EXAMPLES = 20  # an operation; enough for every keyword of its schemas to be met by some value
 
@@ -97,7 +97,9 @@ def test_clients_can_rely_on_the_operation_ids(service):
     assert {operation["operationId"] for _, _, operation in operations(service.document)} == {
         "uploadModel", "listModels", "readModel", "deleteModel", "listMethods", "readMethod", "createExplanation",
         "estimateExplanation", "listJobs", "readJob", "deleteJob", "readResult", "listArtifacts", "readArtifact",
-        "cancelJob", "retryJob", "scoreSet", "predictStates", "live", "ready", "liveV2", "readyV2",
+        "cancelJob", "retryJob", "scoreSet", "predictStates", "uploadDataset", "listDatasets",
+        "readDataset", "deleteDataset", "createTraining", "listTrainingMethods", "readTrainingMethod",
+        "live", "ready", "liveV2", "readyV2",
     }  # fmt: skip
 
 
@@ -173,6 +175,34 @@ def test_the_life_of_a_job_is_as_described(service, model_id):
     send("GET", "/v1/jobs", "/v1/jobs?limit=0")
 
 
+def test_the_life_of_a_dataset_and_a_training_is_as_described(service):
+    here, send = service.client.app.state.gateway, service.send
+    files = {"file": ("x", b"a,y\n1,2\n3,4\n")}
+    made = send("POST", "/v1/datasets", "/v1/datasets", files=files, headers={"Prefer": "wait=0"}).json()["id"]
+    send("POST", "/v1/datasets", "/v1/datasets", files=files, headers={"Prefer": "wait=0"})
+    send("POST", "/v1/datasets", "/v1/datasets", files={"file": ("x", b"")})
+    send("POST", "/v1/datasets", "/v1/datasets", content="x")
+    layers = {"family": "sequential", "layers": [{"type": "linear", "outputs": 1}]}
+    body = {"method": "classifier", "dataset": made, "architecture": layers}
+    send("POST", "/v1/trainings", "/v1/trainings", json=body)
+    read_dataset(here, made)
+    etag = send("GET", "/v1/datasets/{dataset_id}", f"/v1/datasets/{made}").headers["etag"]
+    send("GET", "/v1/datasets/{dataset_id}", f"/v1/datasets/{made}", headers={"If-None-Match": etag})
+    send("GET", "/v1/datasets", "/v1/datasets")
+    job = send("POST", "/v1/trainings", "/v1/trainings", json=body).json()["id"]
+    send("POST", "/v1/trainings", "/v1/trainings", json={**body, "dataset": "dataset_0"})
+    send("POST", "/v1/trainings", "/v1/trainings", json={**body, "params": {"epochs": 0}})
+    send("GET", "/v1/jobs/{job_id}", f"/v1/jobs/{job}")
+    send("DELETE", "/v1/datasets/{dataset_id}", f"/v1/datasets/{made}")
+    send("POST", "/v1/jobs/{job_id}:cancel", f"/v1/jobs/{job}:cancel")
+    send("POST", "/v1/jobs/{job_id}:retry", f"/v1/jobs/{job}:retry")
+    send("GET", "/v1/trainings/methods", "/v1/trainings/methods")
+    send("GET", "/v1/trainings/methods/{method}", "/v1/trainings/methods/classifier")
+    send("GET", "/v1/trainings/methods/{method}", "/v1/trainings/methods/nothing")
+    send("GET", "/v1/datasets/{dataset_id}", "/v1/datasets/nothing")
+    send("DELETE", "/v1/datasets/{dataset_id}", "/v1/datasets/nothing")
+
+
 # ---------------------------------------------------------------- fuzzing
 
 fuzzed = settings(
@@ -238,5 +268,5 @@ def test_no_json_breaks_the_server(service, model_id, changes):
 )
 @settings(max_examples=100, suppress_health_check=list(HealthCheck))
 def test_no_bytes_break_the_server(service, body, media_type):
-    for path in ("/v1/explanations", "/v1/models"):
+    for path in ("/v1/explanations", "/v1/models", "/v1/datasets", "/v1/trainings"):
         service.send("POST", path, path, content=body, headers={"Content-Type": media_type})
