@@ -67,6 +67,15 @@ def test_the_modulation_signal_is_a_triangle_of_interactions(table, data):
     assert float(found - expected) == pytest.approx(0, abs=ROUNDING * (1 + larger / max(smaller, 1)))
 
 
+@given(games(most=9))
+def test_the_modulation_residual_of_all_sizes_is_rounding_and_of_other_interactions_is_not(table):
+    interactions = exact.multi_order(table)
+
+    n = len(table).bit_length() - 1
+    assert exact.modulation_residual(table, interactions) <= ROUNDING * n
+    assert exact.modulation_residual(table, interactions + 1) > 0.1
+
+
 @given(games(most=6), st.data())
 def test_the_modulation_signal_is_equation_14(table, data):
     n = len(table).bit_length() - 1
