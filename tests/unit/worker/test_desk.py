@@ -53,7 +53,8 @@ class Workplace:
         self.artifacts = ArtifactStore(self.settings.bytes_url)
         recorder = Recorder(self.store, self.bell, self.settings, self.artifacts)  # type: ignore[arg-type]
         stopping = Event()
-        trainers = Trainers([Runner(self.settings, scripts.open_scripts)], stopping)
+        own = [Runner(self.settings, scripts.open_scripts) for _ in range(self.settings.training_slots)]
+        trainers = Trainers(own, stopping)
         self.desk = Desk(self.settings, self.store, recorder, slots, trainers, stopping=stopping)
 
     def add(self, method: str, **changes: object) -> Job:
@@ -347,13 +348,19 @@ def test_a_training_is_carried_out_beside_the_slots(workplace: Workplace) -> Non
         workplace.store.cancel(job.id, job.tenant)
 
 
-def test_trainings_come_by_priority_and_then_by_age(workplace: Workplace) -> None:
+@pytest.fixture
+def without_trainers(tmp_path: Path) -> Iterator[Workplace]:
+    """A workplace where the test itself is the trainer."""
+    with opened(tmp_path / "other", training_slots=0) as workplace:
+        yield workplace
+
+
+def test_trainings_come_by_priority_and_then_by_age(without_trainers: Workplace) -> None:
     found: list[str] = []
-    workplace.desk.trainers.close()
-    old = a_training(workplace, "finish", id="job_1", priority="batch", created_at=time.time() - 60)
-    new = a_training(workplace, "finish", id="job_2", priority="batch")
-    urgent = a_training(workplace, "finish", id="job_3", priority="interactive")
-    while job := workplace.desk.next_training():
+    old = a_training(without_trainers, "finish", id="job_1", priority="batch", created_at=time.time() - 60)
+    new = a_training(without_trainers, "finish", id="job_2", priority="batch")
+    urgent = a_training(without_trainers, "finish", id="job_3", priority="interactive")
+    while job := without_trainers.desk.next_training():
         found.append(job.id)
 
     assert found == [urgent.id, old.id, new.id]
@@ -390,16 +397,18 @@ def test_models_that_a_training_made_are_rows_when_it_has_succeeded(workplace: W
     assert (model.status, model.trained_by, model.job_id) == ("ready", training.id, None)
 
 
-def test_a_training_of_a_dataset_that_is_gone_fails(workplace: Workplace) -> None:
-    workplace.desk.trainers.close()
-    training = a_training(workplace, "finish")
-    runner = Runner(workplace.settings, scripts.open_scripts)
-    workplace.desk.compute(training.model_copy(update={"dataset_id": "dataset_x"}), runner)
-    claimed = workplace.desk.next_training()
+def test_a_training_of_a_dataset_that_is_gone_fails(without_trainers: Workplace) -> None:
+    desk = without_trainers.desk
+    a_training(without_trainers, "finish")
+    claimed = desk.next_training()
     assert claimed is not None
-    workplace.desk.compute(claimed.model_copy(update={"dataset_id": "dataset_x"}), runner)
+    runner = Runner(without_trainers.settings, scripts.open_scripts)  # never started: there is nothing to compute
+    desk.compute(claimed.model_copy(update={"dataset_id": "dataset_x"}), runner)
 
-    assert workplace.read().status is Status.FAILED
+    failed = without_trainers.read()
+    assert failed.status is Status.FAILED
+    assert failed.error is not None
+    assert failed.error.code == "not-found"
 
 
 def test_an_idle_trainer_looks_without_a_bell(workplace: Workplace) -> None:
