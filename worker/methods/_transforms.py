@@ -2,7 +2,7 @@
 
 A table holds one number per coalition: `(..., 2^n)`, player k is bit k of the index, so `2^n - 1 - S` is the
 complement of `S`. Every transform here is the n-th Kronecker power of one 2x2 matrix (perhaps plus a rank-one part),
-so it costs O(n 2^n). Up to six players are taken at once as one matrix product of at most 64x64: for small n the
+so it costs O(n 2^n). Up to five players are taken at once as one matrix product of at most 32x32: for small n the
 time would otherwise go into starting n tiny operations.
 
 AND atom `S` is worth 1 on `T` where `S ⊆ T`; OR atom `S` where `S ∩ T ≠ ∅`. The empty atom of either kind is the
@@ -18,7 +18,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-_BLOCK = 6  # players per matrix product: 64x64 is where GEMM is efficient and wasted multiplications are still few
+_BLOCK = 5  # players per matrix product at most: 32x32 is where GEMM is efficient and few multiplications are wasted
 
 Factor = tuple[tuple[float, float], tuple[float, float]]
 """What one player contributes: rows are its absence and presence in `T`, columns in `S`."""
@@ -57,10 +57,11 @@ def kronecker_power(table: Tensor, factor: Factor) -> Tensor:
     Returns:
         Same shape, dtype and device as `table`.
     """
-    n = player_count(table)
-    for first in range(0, n, _BLOCK):
-        players = min(_BLOCK, n - first)
+    n, first = player_count(table), 0
+    for products_left in range(-(-n // _BLOCK), 0, -1):
+        players = -(-(n - first) // products_left)  # alike in size: 14 players are 5, 5 and 4
         table = _multiply_players(table, _block(factor, players, table.dtype, str(table.device)), first, players)
+        first += players
     return table
 
 

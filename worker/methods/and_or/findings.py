@@ -54,7 +54,7 @@ def find(subject: Subject, params: AndOrParams) -> Findings:
     played = play(subject, params, most=MOST_PLAYERS)
     table, cached = played.table(subject)
     band = noise_band(table, params.noise)
-    problem, solution = solve_tables(table[None], params, band=band, seed=subject.seed, report=subject.report)
+    problem, solution = solve_tables(table[None], params, band=band, report=subject.report)
     return Findings(
         played=played, table=table, cached=cached, problem=problem, solution=solution,
         threshold=orders.salience_threshold(table[None], params.salience),
@@ -62,7 +62,7 @@ def find(subject: Subject, params: AndOrParams) -> Findings:
 
 
 def solve_tables(
-    tables: Tensor, params: AndOrParams, *, band: Tensor, seed: int, report: Report
+    tables: Tensor, params: AndOrParams, *, band: Tensor, report: Report
 ) -> tuple[SparseProblem, Solution]:
     """Find the logical models of `(samples, 2^n)` tables.
 
@@ -75,7 +75,7 @@ def solve_tables(
         watch = _by_steps(report, params.steps)
         return problem, published.solve(problem, steps=params.steps, learning_rate=params.learning_rate, watch=watch)
     watch = _by_gap(report)
-    return problem, solver.solve(problem, tolerance=params.tolerance, seed=seed, watch=watch)
+    return problem, solver.solve(problem, tolerance=params.tolerance, watch=watch)
 
 
 def _by_steps(report: Report, steps: int) -> Watch:

@@ -94,7 +94,7 @@ def observe(subjects: Sequence[Subject], params: AndOrParams, steps: Steps, *, w
     found = [
         Findings(played=game, table=table, cached=cached, problem=problem, solution=solution, threshold=threshold)
         for game, (table, cached), (problem, solution) in zip(
-            games, evaluated, _solved(tables, params, seed=subjects[0].seed, steps=steps), strict=True
+            games, evaluated, _solved(tables, params, steps=steps), strict=True
         )
     ]
     return Moment(tuple(found))
@@ -120,13 +120,11 @@ def _located(*places: str) -> Iterator[None]:
         raise type(error)(f"{', '.join(filter(None, places))}: {error.detail}", errors=error.errors) from error
 
 
-def _solved(
-    tables: Tensor, params: AndOrParams, *, seed: int, steps: Steps
-) -> Iterator[tuple[SparseProblem, Solution]]:
+def _solved(tables: Tensor, params: AndOrParams, *, steps: Steps) -> Iterator[tuple[SparseProblem, Solution]]:
     """Yield a batch of one for each of the `(samples, 2^n)` tables."""
     band = noise_band(tables, params.noise).mean()
     for part in torch.split(tables, _TOGETHER):
-        problem, solution = solve_tables(part, params, band=band, seed=seed, report=steps.within)
+        problem, solution = solve_tables(part, params, band=band, report=steps.within)
         for sample in range(len(part)):
             at = torch.tensor([sample])
             yield problem.select(at), solution.select(at)

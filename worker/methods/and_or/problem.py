@@ -91,10 +91,31 @@ class Solution:
             self.bound[samples], self.iterations,
         )  # fmt: skip
 
+    def updated(self, samples: Tensor, part: Solution) -> Solution:
+        """Replace some samples, by index."""
+        return Solution(
+            self.atoms.index_copy(0, samples, part.atoms), self.noise.index_copy(0, samples, part.noise),
+            self.prices.index_copy(0, samples, part.prices), self.objective.index_copy(0, samples, part.objective),
+            self.bound.index_copy(0, samples, part.bound), part.iterations,
+        )  # fmt: skip
+
     @property
     def gap(self) -> Tensor:
         """`(objective - bound) / objective`, `(batch,)`; 0 where nothing had to be explained."""
         return relative_gap(self.objective, self.bound)
+
+
+def best_of(one: Solution, other: Solution) -> Solution:
+    """Join two answers to one problem: of every sample the cheaper atoms, and the prices that prove more."""
+    cheaper, higher = other.objective < one.objective, other.bound > one.bound
+    return Solution(
+        atoms=torch.where(cheaper[:, None, None], other.atoms, one.atoms),
+        noise=torch.where(cheaper[:, None], other.noise, one.noise),
+        prices=torch.where(higher[:, None], other.prices, one.prices),
+        objective=torch.where(cheaper, other.objective, one.objective),
+        bound=torch.where(higher, other.bound, one.bound),
+        iterations=one.iterations + other.iterations,
+    )
 
 
 def relative_gap(objective: Tensor, bound: Tensor) -> Tensor:
@@ -192,14 +213,14 @@ def repair(problem: SparseProblem, atoms: Tensor) -> Tensor:
 
 
 def lower_bound(problem: SparseProblem, prices: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale `prices` until no atom earns more than it costs; what they then promise bounds every objective.
+    """Scale `prices` until the best atom earns what it costs; what they then promise bounds every objective.
 
     Returns:
         The scaled prices `(batch, 2^n)`, and the dual objective `(batch,)`, at least 0.
     """
     priced = prices * problem.state_mask()
     earned = (correlations(priced) * problem.atom_mask()).abs().amax((-1, -2))
-    priced = priced / earned.clamp(min=1)[:, None]
+    priced = priced / torch.where(earned > 0, earned, 1.0)[:, None]
     promised = (problem.gains * priced).sum(-1) - problem.bands * priced.abs().sum(-1)
     # Prices of zero promise zero, which beats a negative promise.
     return torch.where(promised[:, None] > 0, priced, 0.0), promised.clamp(min=0)
