@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from jobs.errors import Conflict, NotFound
-from jobs.schemas import Job, Status
+from jobs.schemas import Job, JobKind, Status
 from jobs.store import _idempotency, _rows
 from jobs.store._database import Database
 from jobs.store._ending import end
@@ -109,9 +109,14 @@ class Jobs:
         return self._count((jobs.c.tenant == tenant, jobs.c.status == Status.QUEUED))
 
     def queue_position(self, job: Job) -> int:
-        """Return how many jobs of the same priority, of all tenants, were queued before this one."""
+        """Return how many jobs of the same priority, of all tenants, were queued before this one.
+
+        Trainings wait for trainers and the others for slots, so neither counts for the other.
+        """
         earlier = tuple_(jobs.c.created_at, jobs.c.id) < (job.created_at, job.id)
-        return self._count((jobs.c.status == Status.QUEUED, jobs.c.priority == job.priority, earlier))
+        trains = jobs.c.kind == JobKind.TRAINING
+        same_wait = trains if job.kind is JobKind.TRAINING else ~trains
+        return self._count((jobs.c.status == Status.QUEUED, jobs.c.priority == job.priority, same_wait, earlier))
 
     def _count(self, conditions: Iterable[ColumnElement[bool]]) -> int:
         with self._database.read() as connection:

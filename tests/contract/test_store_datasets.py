@@ -177,6 +177,14 @@ def test_the_next_training_is_the_urgent_or_the_oldest_that_is_queued(store: Job
     assert store.job(late.id, "a").status is Status.QUEUED
 
 
+def test_trainings_and_others_do_not_queue_for_each_other(store: JobStore, dataset: Dataset, model: Model):
+    store.add(a_job(model, priority="batch"))
+    first, second = (store.add(a_training(dataset, priority="batch")) for _ in range(2))
+    other = store.add(a_job(model, priority="batch"))
+
+    assert [store.queue_position(job) for job in (first, second, other)] == [0, 1, 1]
+
+
 # ---------------------------------------------------------------- save points
 
 

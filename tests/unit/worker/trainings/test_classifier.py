@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from jobs.errors import InvalidInput, NumericalError, UnsupportedModel
-from jobs.schemas import Architecture, SequentialArchitecture
+from jobs.schemas import Architecture, SequentialArchitecture, TorchvisionArchitecture
 from worker.models import inspect_state, load
 from worker.trainings._data import Feature, Images, Labels, Table
 from worker.trainings._inputs import inputs_of
@@ -113,6 +113,17 @@ def test_pictures_are_learned_and_grey_or_coloured_as_the_network_takes_them(cha
 
         assert trained.models[-1].manifest.input.shape == (channels, 6, 6)
         assert trained.result.metrics["validation_accuracy"] > 0.9
+
+
+def test_a_torchvision_architecture_is_trained_on_grey_pictures():
+    architecture = TorchvisionArchitecture(name="shufflenet_v2_x0_5")
+    data = pictures(12)
+    larger = Images(pixels=data.pixels.repeat(1, 1, 6, 6), labels=data.labels)
+    trained = train(task(larger, architecture=architecture), ClassifierParams(epochs=1, batch_size=5))
+
+    (model,) = trained.models
+    assert (model.manifest.input.shape, model.manifest.classes) == ((3, 36, 36), ("dark", "bright"))
+    assert predictions(model, larger, rows=2).shape == (2, 2)
 
 
 def test_a_resumed_training_ends_with_the_numbers_of_an_undisturbed_one():
