@@ -13,7 +13,9 @@ from app.validation import check_architecture
 from jobs import catalog
 from jobs.catalog import TrainingSpec
 from jobs.datasets import Dataset, DatasetInspection, DatasetStatus
-from jobs.errors import InvalidInput, NotFinished, UnsupportedModel
+from jobs.errors import InvalidInput, InvalidParameters, NotFinished, UnsupportedModel
+from jobs.quantities import training_quantities
+from jobs.rules import broken, rules
 from jobs.schemas import Architecture, Model, SequentialArchitecture, TorchvisionArchitecture
 from jobs.settings import Settings
 from jobs.trainings import TrainingRequest
@@ -48,6 +50,7 @@ def check_training(
         _check_model(find_model(request.model), found)
     if request.architecture is not None:
         _check_architecture(request.architecture, found)
+    _check_rules(spec, params, found, find_model(request.model) if request.model is not None else None)
     return params
 
 
@@ -105,6 +108,16 @@ def _check_model(model: Model, found: DatasetInspection) -> None:
     if kind == "features" and names is not None and names != columns:
         detail = f"the model takes the columns {', '.join(names[:20])}; the dataset has {', '.join(columns[:20])}"
         raise invalid_at("/model", detail, UnsupportedModel)
+
+
+def _check_rules(
+    spec: TrainingSpec, params: dict[str, JsonValue], found: DatasetInspection, model: Model | None
+) -> None:
+    """Some values do not go together, or not with these rows; see `jobs.rules`."""
+    shape = (model.manifest.input.shape if model else found.shape) or ()
+    names = training_quantities(params, kind=found.kind, shape=shape, columns=len(found.feature_columns))
+    if faults := list(broken(rules(spec.parameters), names)):
+        raise InvalidParameters(f"the parameters do not fit the training {spec.id}: {faults[0].detail}", errors=faults)
 
 
 def _columns_of(model: Model) -> list[str] | None:

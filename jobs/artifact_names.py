@@ -21,9 +21,10 @@ DOCUMENTS: Final[Mapping[str, str]] = {
     "bii.json": "Banzhaf interaction index, as shapiq's InteractionValues",
     "k-sii.json": "k-Shapley values (k-SII), as shapiq's InteractionValues",
     "stii.json": "Shapley-Taylor interaction index, as shapiq's InteractionValues",
+    "shapes.json": "shape functions of an additive model: what columns and pairs of them add, at some of their values",
     "fsii.json": "Faithful Shapley interaction index, as shapiq's InteractionValues",
 }
-"""What `Explanation.documents` may be called, and what each holds."""
+"""What documents of an answer may be called, and what each holds."""
 
 ARTIFACTS: Final[Mapping[str, str]] = {
     "result.json": _JSON,
@@ -37,6 +38,11 @@ ARTIFACTS: Final[Mapping[str, str]] = {
     "sparsity.png": _PNG,
     "dynamics.png": _PNG,
     "training.png": _PNG,
+    "heatmap.png": _PNG,
+    "ranking.png": _PNG,
+    "cutoff.png": _PNG,
+    "shapes.png": _PNG,
+    "robustness.png": _PNG,
     "disturbances.png": _PNG,
     "similarities.png": _PNG,
     "report.html": "text/html; charset=utf-8",

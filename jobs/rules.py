@@ -26,6 +26,7 @@ class Rule(Frozen):
         fitting: Arithmetic for the number that would fit.
         got: Arithmetic for what there is instead.
         parameter: At fault.
+        each: A parameter that is a list of objects: the demand is made of each of them, its fields being names too.
     """
 
     holds: str
@@ -33,15 +34,24 @@ class Rule(Frozen):
     fitting: str | None = None
     got: str | None = None
     parameter: str
+    each: str | None = None
 
 
 def broken(rules: Sequence[Rule], names: Mapping[str, Any]) -> Iterator[FieldError]:
     """Yield a fault for every rule that does not hold."""
     for rule in rules:
-        if not evaluate(rule.holds, names):
-            fitting = "" if rule.fitting is None else f" ({evaluate(rule.fitting, names):g})"
-            got = "" if rule.got is None else f", got {evaluate(rule.got, names):g}"
-            yield FieldError(pointer=f"/params/{rule.parameter}", detail=f"expected {rule.expected}{fitting}{got}")
+        if rule.each is None:
+            yield from _fault(rule, names, rule.parameter)
+            continue
+        for place, fields in enumerate(names[rule.each]):
+            yield from _fault(rule, {**names, **fields}, f"{rule.each}/{place}/{rule.parameter}")
+
+
+def _fault(rule: Rule, names: Mapping[str, Any], pointer: str) -> Iterator[FieldError]:
+    if not evaluate(rule.holds, names):
+        fitting = "" if rule.fitting is None else f" ({evaluate(rule.fitting, names):g})"
+        got = "" if rule.got is None else f", got {evaluate(rule.got, names):g}"
+        yield FieldError(pointer=f"/params/{pointer}", detail=f"expected {rule.expected}{fitting}{got}")
 
 
 def rules(schema: Mapping[str, Any]) -> list[Rule]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
+from jobs.modulation import Modulation
 from jobs.schemas import (
     Check,
     Cost,
@@ -85,6 +86,7 @@ class TrainingResult(Frozen):
     players: Players | None = Field(None, description="Where the method also finds interactions.")
     interactions: tuple[Interaction, ...] = ()
     unit: str | None = Field(None, description="What a strength is measured in.")
+    modulation: Modulation | None = Field(None, description="Where the method changes interactions by context order.")
     checks: tuple[Check, ...] = ()
     cost: Cost = Cost()
     details: dict[str, JsonValue] = Field(default_factory=dict)

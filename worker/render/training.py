@@ -14,6 +14,8 @@ from PIL import ImageDraw
 from jobs.trainings import Curve, TrainingResult
 from worker.render.axes import Axis, axis_around, centred, write_ticks
 from worker.render.colours import INK, MUTED, PALETTE, Colour
+from worker.render.modulation import modulation_pictures
+from worker.render.column_pictures import column_pictures
 from worker.render.png import encode
 from worker.render.report import figure, notes_section, page_style, page_template
 from worker.render.report_tables import cell, table
@@ -29,12 +31,13 @@ _COLOURS = (PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[4], PALETTE[6])
 
 def training_pictures(result: TrainingResult) -> dict[str, bytes]:
     """Draw the curves of a training as PNG bytes by artifact name: one chart for each name of a curve."""
+    changed = modulation_pictures(result.modulation) if result.modulation else {}
     if not result.curves:
-        return {}
+        return changed
     parts = list(dict.fromkeys(curve.part for curve in result.curves))
     charts = groupby(sorted(result.curves, key=lambda curve: curve.name), key=lambda curve: curve.name)
     blocks = [_title(f"How the training by {result.method} went"), *(_chart(list(group), parts) for _, group in charts)]
-    return {"training.png": encode(sheet(blocks))}
+    return {"training.png": encode(sheet(blocks)), **changed}
 
 
 def _title(text: str) -> Block:
@@ -107,7 +110,13 @@ def training_report(result: Mapping[str, Any], pictures: Mapping[str, bytes]) ->
     return page.encode()
 
 
-_CAPTIONS = {"training.png": "Each number after every epoch; the last value stands beside the end of its line."}
+_CAPTIONS = {
+    "training.png": "Each number after every epoch; the last value stands beside the end of its line.",
+    "heatmap.png": "How strongly every two columns act together; columns that belong together stand side by side.",
+    "ranking.png": "The strongest pairs and sets, and how far trials agree about them.",
+    "cutoff.png": "How many interactions an additive model needs to be as good as networks that see everything.",
+    "shapes.png": "What the additive model adds for each value of a column, and of a pair of columns.",
+}
 
 
 def _summary(result: Mapping[str, Any]) -> str:

@@ -38,6 +38,7 @@ class Schedule:
     Attributes:
         patience: Epochs without a better validation loss after which to stop; None: never before the last.
         keep: Epochs after which a copy of the network is kept.
+        minimised: Name of the number that the loss is; the best epoch is the one where it is lowest on validation rows.
     """
 
     epochs: int
@@ -48,6 +49,7 @@ class Schedule:
     weight_decay: float
     patience: int | None
     keep: tuple[int, ...] = ()
+    minimised: str = "loss"
 
 
 @dataclass
@@ -76,13 +78,14 @@ def fit(
     loss: Loss,
     evaluate: Callable[[nn.Module], dict[str, float]],
 ) -> Course:
-    """Train `network` in place; return the course, with the state of the best epoch by `validation_loss`.
+    """Train `network` in place; return the course, with the state of the best epoch on validation rows.
 
     Args:
         network: On `task.device`.
         batch: Row indices → inputs and targets, on `task.device`.
         train: `(n,)` indices of the rows to learn from.
-        evaluate: Called after every epoch; gives `validation_loss` and what else is to be a curve.
+        evaluate: Called after every epoch; gives `validation_loss` (or what is `minimised`), and what else is to be a
+            curve.
 
     Raises:
         NumericalError: The loss is not finite.
@@ -134,7 +137,7 @@ def _epoch(
     mean = float(total) / len(train)
     if not math.isfinite(mean):
         raise NumericalError(f"the loss is not finite in epoch {course.epoch + 1}; use a lower learning rate")
-    return {"train_loss": mean}
+    return {f"train_{schedule.minimised}": mean}
 
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
@@ -156,8 +159,9 @@ def _drawn_for(seed: int, epoch: int) -> Iterator[None]:
 def _note(course: Course, network: nn.Module, numbers: Mapping[str, float], schedule: Schedule) -> None:
     for name, value in numbers.items():
         course.history.setdefault(name, []).append(float(value))
-    if numbers["validation_loss"] < course.best_loss:
-        course.best_loss, course.best_epoch = numbers["validation_loss"], course.epoch
+    judged = numbers[f"validation_{schedule.minimised}"]
+    if judged < course.best_loss:
+        course.best_loss, course.best_epoch = judged, course.epoch
         course.best = _copied(network)
     if course.epoch in schedule.keep:
         course.kept[course.epoch] = _copied(network)

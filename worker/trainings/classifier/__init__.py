@@ -8,20 +8,16 @@ Source: Kingma and Ba, "Adam", https://arxiv.org/abs/1412.6980
 
 from __future__ import annotations
 
-import copy
-
-import torch
 from torch import Tensor, nn
 
-from jobs.errors import InvalidInput, UnsupportedModel
 from jobs.trainings import TrainingResult
-from worker.models.architectures import fresh
-from worker.trainings._fitting import Course, Schedule, curves, fit
-from worker.trainings._inputs import Inputs, inputs_of, new_inputs
+from worker.trainings._fitting import Course, curves, fit
+from worker.trainings._inputs import Inputs
 from worker.trainings._registry import NewModel, Trained, TrainingTask, register_training
 from worker.trainings.classifier.goals import Goal, goal_of
 from worker.trainings.classifier.params import ClassifierParams
 from worker.trainings.classifier.splits import Split, split_of
+from worker.trainings.classifier.start import inputs_for, network_for, schedule_of
 
 SOURCE = "https://arxiv.org/abs/1412.6980"
 
@@ -40,62 +36,20 @@ SOURCE = "https://arxiv.org/abs/1412.6980"
 def train(task: TrainingTask, params: ClassifierParams) -> Trained:
     """Train as `params` say; see the module."""
     split = split_of(task.data, share=params.validation, seed=task.seed)
-    inputs = _inputs(task, split.train)
+    inputs = inputs_for(task, split.train)
     goal = goal_of(task.data.labels, split.train, balanced=params.balanced)
-    network = _network(task, inputs, goal)
+    network = network_for(task, inputs, goal)
 
     def batch(rows: Tensor) -> tuple[Tensor, Tensor]:
         return inputs.batch(rows).to(task.device), goal.targets(rows).to(task.device)
 
     course = fit(
-        network, batch, train=split.train, schedule=_schedule(params), task=task, loss=goal.loss,
+        network, batch, train=split.train, schedule=schedule_of(params), task=task, loss=goal.loss,
         evaluate=lambda network: goal.measured(network, batch, split.validation),
     )  # fmt: skip
     kept = [(f"{task.name[:180]} epoch {epoch}", state, epoch) for epoch, state in sorted(course.kept.items())]
     models = [_model(inputs, goal, *one, network) for one in (*kept, (task.name, course.best, None))]
     return Trained(result=_result(task, params, course, split, goal), models=tuple(models))
-
-
-def _schedule(params: ClassifierParams) -> Schedule:
-    return Schedule(
-        epochs=params.epochs, batch_size=params.batch_size, optimizer=params.optimizer,
-        learning_rate=params.learning_rate, momentum=params.momentum, weight_decay=params.weight_decay,
-        patience=params.patience, keep=params.keep_checkpoints,
-    )  # fmt: skip
-
-
-def _inputs(task: TrainingTask, train: Tensor) -> Inputs:
-    if task.manifest is not None:
-        named = task.manifest.model_copy(update={"name": task.name})
-        return inputs_of(task.data, named)
-    if task.architecture is None:
-        raise InvalidInput("expected a model to go on from, or an architecture")
-    return new_inputs(task.data, task.architecture, name=task.name, train=train)
-
-
-def _network(task: TrainingTask, inputs: Inputs, goal: Goal) -> nn.Module:
-    """Return the network to train, on the device; random weights follow from the seed."""
-    if task.start is not None:
-        network = copy.deepcopy(task.start).requires_grad_(True)
-    else:
-        with torch.random.fork_rng():
-            torch.manual_seed(task.seed)
-            network = fresh(inputs.manifest, outputs=goal.outputs).to(task.device)
-    _check_outputs(network, inputs, goal, task)
-    if task.start is not None:
-        goal.take_scale_from(network)
-    goal.in_units(network, network.state_dict())  # where that is impossible, it is known before an epoch is spent
-    return network
-
-
-def _check_outputs(network: nn.Module, inputs: Inputs, goal: Goal, task: TrainingTask) -> None:
-    """Run two rows, so that what does not fit is known before an epoch is spent."""
-    with torch.no_grad():
-        found = network.eval()(inputs.batch(torch.arange(2)).to(task.device))
-    if found.shape != (2, goal.outputs):
-        raise UnsupportedModel(
-            f"expected {goal.outputs} output(s), {goal.reason}, got {list(found.shape[1:])} from the network"
-        )
 
 
 def _model(

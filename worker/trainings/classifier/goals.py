@@ -70,7 +70,10 @@ class Classes:
         return self._labels[rows]
 
     def loss(self, network: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        logits = network(inputs)
+        return self.loss_of(network(inputs), targets)
+
+    def loss_of(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss of a batch's logits."""
         losses = nn.functional.cross_entropy(logits, targets, reduction="none")
         if self._weights is not None:
             losses = losses * self._weights.to(losses.device)[targets]
