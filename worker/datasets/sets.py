@@ -140,24 +140,31 @@ def _parsed(lines: list[bytes], before: int, *, with_values: bool) -> Portion:
 
 
 def _joined(lines: list[bytes], *, with_values: bool) -> Portion:
-    rows = [line.replace(b",", b" ").replace(b"\t", b" ").split() for line in lines]
-    labels = np.array([row[0] if row else b"" for row in rows]).astype(np.float64)
-    lengths = np.array([len(row) - 1 for row in rows], dtype=np.int64)
-    entries = [entry for row in rows for entry in row[1:]]
-    if with_values:
-        pairs = [entry.split(b":") for entry in entries]
-        if any(len(pair) != 2 for pair in pairs):
-            raise ValueError("an entry is no id:value")
-        ids = _integers([pair[0] for pair in pairs])
-        values = np.array([pair[1] for pair in pairs] or [b"1"]).astype(np.float64)[: len(pairs)]
-    else:
-        ids, values = _integers(entries), np.ones(len(entries))
+    """Parse lines as if none had a fault; raise `ValueError` where one has."""
+    text = b"\n".join(lines).replace(b",", b" ").replace(b"\t", b" ")
+    if with_values and (b" :" in text or b": " in text or b":\n" in text or text.endswith(b":")):
+        raise ValueError("an id or its value is missing")
+    wide = 2 if with_values else 1
+    counts = [line.count(b":") for line in text.split(b"\n")]
+    rows = [line.split() for line in text.replace(b":", b" ").split(b"\n")]
+    if with_values and any(len(row) != 1 + 2 * count for row, count in zip(rows, counts, strict=True)):
+        raise ValueError("an entry is no id:value")
+    if not with_values and any(counts):
+        raise ValueError("an entry is no plain id")
+    labels = _numbers([row[0] if row else b"" for row in rows])
+    lengths = np.array([(len(row) - 1) // wide for row in rows], dtype=np.int64)
+    ids = _integers([id for row in rows for id in row[1::wide]])
+    values = _numbers([value for row in rows for value in row[2::2]]) if with_values else np.ones(len(ids))
     ok = np.isfinite(labels).all() and np.isfinite(values).all() and (np.abs(values) < 3e38).all()
     if not ok or (len(ids) and not 0 <= ids.min() <= ids.max() < MAX_ID):
         raise ValueError("a number is out of its range")
     if len(lengths) and lengths.max() > MAX_ENTRIES_OF_A_ROW:
         raise ValueError("a row is too long")
     return Portion(labels, lengths, ids, values.astype(np.float32))
+
+
+def _numbers(texts: list[bytes]) -> NDArray[np.float64]:
+    return np.array(texts or [b"0"]).astype(np.float64)[: len(texts)]
 
 
 def _integers(texts: list[bytes]) -> NDArray[np.int64]:
