@@ -14,8 +14,8 @@ from PIL import ImageDraw
 from jobs.trainings import Curve, TrainingResult
 from worker.render.axes import Axis, axis_around, centred, write_ticks
 from worker.render.colours import INK, MUTED, PALETTE, Colour
-from worker.render.modulation import modulation_pictures
 from worker.render.column_pictures import column_pictures
+from worker.render.modulation import modulation_pictures
 from worker.render.png import encode
 from worker.render.report import figure, notes_section, page_style, page_template
 from worker.render.report_tables import cell, table
@@ -30,14 +30,14 @@ _COLOURS = (PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[4], PALETTE[6])
 
 
 def training_pictures(result: TrainingResult) -> dict[str, bytes]:
-    """Draw the curves of a training as PNG bytes by artifact name: one chart for each name of a curve."""
-    changed = modulation_pictures(result.modulation) if result.modulation else {}
+    """Draw a training as PNG bytes by artifact name: one chart for each name of a curve, and what else it found."""
+    found = column_pictures(result) | (modulation_pictures(result.modulation) if result.modulation else {})
     if not result.curves:
-        return changed
+        return found
     parts = list(dict.fromkeys(curve.part for curve in result.curves))
     charts = groupby(sorted(result.curves, key=lambda curve: curve.name), key=lambda curve: curve.name)
     blocks = [_title(f"How the training by {result.method} went"), *(_chart(list(group), parts) for _, group in charts)]
-    return {"training.png": encode(sheet(blocks)), **changed}
+    return {"training.png": encode(sheet(blocks)), **found}
 
 
 def _title(text: str) -> Block:

@@ -85,13 +85,19 @@ def train(
     *,
     seeds: Sequence[int],
     watch: Watch = lambda epoch, training, loss: None,
+    beat: Callable[[int], None] = lambda epochs: None,
 ) -> Fitted:
-    """Train every network of `design` on `rows`; network k draws its parameters and batches by `seeds[k]`."""
+    """Train every network of `design` on `rows`; network k draws its parameters and batches by `seeds[k]`.
+
+    Args:
+        beat: Called before every step with the epochs that are done; may raise to cancel.
+    """
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     state = _State.fresh(design, recipe, generators)
     best = _Best(design, state.parameters)
     for epoch in range(1, recipe.epochs + 1):
-        state.run(rows, learning_rate=recipe.learning_rate * recipe.decay ** (epoch - 1))
+        rate = recipe.learning_rate * recipe.decay ** (epoch - 1)
+        state.run(rows, learning_rate=rate, beat=lambda done=epoch - 1: beat(done))  # type: ignore[misc]
         best.record(epoch, state, evaluate(state.design, state.parameters, validation, recipe.task))
         state = state.of(epoch - best.epochs[state.names] < recipe.patience)
         watch(epoch, len(state.names), float(best.loss.mean()))
@@ -160,10 +166,11 @@ class _State:
             names=self.names[kept], optimizers=(self._optimizers[0].of(deep), self._optimizers[1].of(mains)),
         )  # fmt: skip
 
-    def run(self, rows: Rows, *, learning_rate: float) -> None:
-        """Train for an epoch."""
+    def run(self, rows: Rows, *, learning_rate: float, beat: Callable[[], None]) -> None:
+        """Train for an epoch; `beat` before every step."""
         orders = torch.stack([torch.randperm(len(rows.x), generator=generator) for generator in self._generators])
         for batch in torch.split(orders, self._recipe.batch, dim=1):
+            beat()
             self._step(rows.x[batch], rows.y[batch], learning_rate=learning_rate)
 
     def _step(self, x: Tensor, y: Tensor, *, learning_rate: float) -> None:

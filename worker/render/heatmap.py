@@ -1,0 +1,102 @@
+"""heatmap.png: the strength of every pair of columns, columns that act together side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from worker.render.arrays import Floats
+from worker.render.colours import HAIRLINE, INK, ink_on
+from worker.render.png import encode
+from worker.render.scales import Scale, colour_bar
+from worker.render.seriation import clustered
+from worker.render.sheet import TEXT_SIZE, TITLE_SIZE, Block, blank, lines, sheet
+from worker.render.text import fit, number, width, write
+
+MOST_COLUMNS = 40
+_CELL_AT_MOST = 44
+_GRID = 640
+_NAME_AT_MOST = 150
+_NUMBERS_FROM = 34  # pixels of a cell from which a number fits in it
+
+
+def heatmap(strengths: Floats, names: Sequence[str], unit: str, known: Sequence[Sequence[int]]) -> bytes:
+    """Draw pairs as PNG bytes.
+
+    Args:
+        strengths: `(columns, columns)`, symmetric, at least 0.
+        known: Interactions that are known; crosses mark their pairs.
+    """
+    shown = _shown(strengths)
+    order = [shown[place] for place in clustered(strengths[np.ix_(shown, shown)])]
+    scale = Scale(signed=False, cap=float(strengths.max()), largest=float(strengths.max()))
+    true = {frozenset((a, b)) for members in known for a in members for b in members if a != b}
+    grid = _grid(strengths, order, names, scale, true)
+    room = max(480, grid.width)
+    title = blank(room, TITLE_SIZE + 8)
+    write(title, (0, 0), "Which pairs of columns act together", TITLE_SIZE, INK)
+    notes = [f"Strength: {unit}"]
+    if true:
+        notes.append("× marks pairs that are known to interact.")
+    if len(shown) < len(names):
+        notes.append(
+            f"The {len(shown)} columns with the strongest pairs, of {len(names)}; all pairs are in values.npz."
+        )
+    return encode(sheet([title, grid, colour_bar(scale, room), lines(notes, room)]))
+
+
+def _shown(strengths: Floats) -> list[int]:
+    order = np.argsort(-strengths.max(axis=1), kind="stable")[:MOST_COLUMNS]
+    return sorted(order.tolist())
+
+
+def _grid(strengths: Floats, order: list[int], names: Sequence[str], scale: Scale, true: set[frozenset[int]]) -> Block:
+    cell = min(_CELL_AT_MOST, _GRID // len(order))
+    labels = [fit(names[column], TEXT_SIZE, _NAME_AT_MOST) for column in order]
+    left = max(width(label, TEXT_SIZE) for label in labels) + 10
+    block = blank(left + cell * len(order) + 1, left + cell * len(order) + 1)
+    for place, label in enumerate(labels):
+        middle = left + cell * place + cell // 2
+        if cell >= TEXT_SIZE:
+            write(block, (left - 8 - width(label, TEXT_SIZE), middle - 8), label, TEXT_SIZE, INK)
+            _write_upwards(block, (middle - 8, left - 8), label)
+    for row, first in enumerate(order):
+        for column, second in enumerate(order):
+            corner = (left + cell * column, left + cell * row)
+            value = None if first == second else float(strengths[first, second])
+            _cell(block, corner, cell, value, scale, known=frozenset((first, second)) in true)
+    return block
+
+
+def _write_upwards(block: Block, bottom: tuple[int, int], text: str) -> None:
+    line = blank(width(text, TEXT_SIZE) + 2, TEXT_SIZE + 5)
+    write(line, (0, 0), text, TEXT_SIZE, INK)
+    turned = line.transpose(Image.Transpose.ROTATE_90)
+    block.paste(turned, (bottom[0], bottom[1] - turned.height))
+
+
+def _cell(block: Block, corner: tuple[int, int], size: int, value: float | None, scale: Scale, *, known: bool) -> None:
+    draw = ImageDraw.Draw(block)
+    box = (*corner, corner[0] + size, corner[1] + size)
+    if value is None:
+        draw.rectangle(box, outline=HAIRLINE)
+        return
+    red, green, blue = scale.colour(np.array(value)).tolist()
+    draw.rectangle(box, fill=(red, green, blue), outline=HAIRLINE if size > 12 else None)
+    ink = ink_on((red, green, blue))
+    middle = (corner[0] + size // 2, corner[1] + size // 2)
+    if size >= _NUMBERS_FROM:
+        text = number(round(value, 2))
+        write(
+            block, (middle[0] - width(text, TEXT_SIZE) // 2 + 1, middle[1] - (1 if known else 8)), text, TEXT_SIZE, ink
+        )
+    if known:
+        _cross(draw, (middle[0], middle[1] - (9 if size >= _NUMBERS_FROM else 0)), min(5, size // 3), ink)
+
+
+def _cross(draw: ImageDraw.ImageDraw, middle: tuple[int, int], arm: int, ink: tuple[int, int, int]) -> None:
+    x, y = middle
+    draw.line((x - arm, y - arm, x + arm, y + arm), fill=ink, width=2)
+    draw.line((x - arm, y + arm, x + arm, y - arm), fill=ink, width=2)

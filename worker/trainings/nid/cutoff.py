@@ -1,0 +1,113 @@
+"""MLP-Cutoff: how many interactions an additive model needs to be as good as the networks that see everything.
+
+The model with K interactions is the sum of a small network for every input and a network for each of the first K
+interactions of the ranking; where one holds another, only the larger one is kept. All K train as one ensemble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from worker.methods.nid.networks import Design, additive
+from worker.methods.nid.training import Fitted, Recipe, predict, train
+from worker.trainings._registry import TrainingTask
+from worker.trainings.nid.gate import row_losses
+from worker.trainings.nid.params import NidParams
+from worker.trainings.nid.search import Material, Reporter, recipe_of, seeds_of
+from worker.trainings.nid.verdict import Members
+
+HIDDEN = (60, 40, 20)
+"""Of an interaction's network, which sees few inputs."""
+ENOUGH = 0.95
+"""Share of the way from no interaction to the whole networks, on the validation rows, at which no more are added."""
+
+
+@dataclass(frozen=True)
+class Cutoff:
+    """Additive models by how many interactions were added.
+
+    Attributes:
+        sets: The interactions of each model.
+        validation, test: Mean loss of each.
+        goal_validation, goal_test: Of the networks that see everything.
+        chosen: Index of the first model that is good enough, else of the best.
+        reached: Whether it is good enough.
+    """
+
+    fitted: Fitted
+    sets: tuple[tuple[Members, ...], ...]
+    validation: tuple[float, ...]
+    test: tuple[float, ...]
+    goal_validation: float
+    goal_test: float
+    chosen: int
+    reached: bool
+
+    @property
+    def relative_improvement(self) -> float | None:
+        """Return how far the chosen model goes on the test rows; None where interactions improve nothing."""
+        return _share(self.test[0], self.test[self.chosen], self.goal_test)
+
+
+def additive_models(
+    ranking: Sequence[Members], material: Material, params: NidParams, task: TrainingTask,
+    *, goal: tuple[float, float], l1: float,
+) -> Cutoff:  # fmt: skip
+    """Train a model for each number of interactions.
+
+    Args:
+        ranking: Interactions, strongest first.
+        goal: Validation and test loss of the networks that see everything.
+        l1: Weight of the L1 norm.
+    """
+    sets = added(ranking, most=params.cutoff)
+    reporter = Reporter(task, "cutoff", params.epochs)
+    fitted = train(
+        _design(sets, material), material.train, material.validation, _recipe(params, material, len(sets), l1),
+        seeds=seeds_of(task.seed, len(sets), first=params.trials * len(params.l1)),
+        watch=reporter.watch, beat=reporter.beat,
+    )  # fmt: skip
+    validation = tuple(fitted.loss.double().tolist())
+    answers = predict(fitted.design, fitted.parameters, material.test.x)
+    test = tuple(float(row_losses(one, material.test.y, material.target).mean()) for one in answers)
+    chosen, reached = choice(validation, goal[0])
+    return Cutoff(fitted, sets, validation, test, *goal, chosen, reached)
+
+
+def added(ranking: Sequence[Members], *, most: int) -> tuple[tuple[Members, ...], ...]:
+    """Return the interactions of the models with the first 0, 1, … of the ranking, subsets of others left out."""
+    models: list[tuple[Members, ...]] = [()]
+    for members in ranking:
+        if len(models) > most:
+            break
+        before = models[-1]
+        if any(set(members) <= set(other) for other in before):
+            continue
+        models.append((*(other for other in before if not set(other) <= set(members)), members))
+    return tuple(models)
+
+
+def choice(validation: Sequence[float], goal: float) -> tuple[int, bool]:
+    """Return the first model that is good enough, else the best, and whether it is good enough."""
+    for index, loss in enumerate(validation):
+        share = _share(validation[0], loss, goal)
+        if share is None or share >= ENOUGH:
+            return index, True
+    return min(range(len(validation)), key=lambda index: validation[index]), False
+
+
+def _share(start: float, loss: float, goal: float) -> float | None:
+    return (start - loss) / (start - goal) if start > goal else None
+
+
+def _design(sets: Sequence[Sequence[Members]], material: Material) -> Design:
+    fields = material.fields
+    columns = [[fields.columns_of(members) for members in model] for model in sets]
+    return additive(fields.inputs, material.target.outputs, columns, hidden=HIDDEN)
+
+
+def _recipe(params: NidParams, material: Material, models: int, l1: float) -> Recipe:
+    return recipe_of(params, material.target, torch.full((models,), l1))

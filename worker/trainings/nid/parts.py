@@ -1,0 +1,88 @@
+"""Which rows are learned from, which stop the training, which judge it; and the target as networks take it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jobs.errors import InvalidInput
+from worker.trainings._data import Labels
+from worker.trainings.nid.params import NidParams
+
+_LEAST = 3
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Row indices, sorted."""
+
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+
+    @property
+    def rows(self) -> int:
+        """Rows that are used."""
+        return len(self.train) + len(self.validation) + len(self.test)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is learned.
+
+    Attributes:
+        y: `(rows, 1)` standardised numbers or 0 and 1; of several classes `(rows,)` indices.
+        outputs: Of a network: one number, one logit of the second class, or a logit a class.
+        unit: A network's output times this is in the target's own unit; 1 for logits.
+    """
+
+    labels: Labels
+    y: Tensor
+    outputs: int
+    unit: float
+
+
+def parts_of(labels: Labels, params: NidParams, *, seed: int) -> Parts:
+    """Draw the parts by the seed, class by class.
+
+    Raises:
+        InvalidInput: A part would have too few rows.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    rows = len(labels.values)
+    used = min(1.0, params.most_rows / rows)
+    groups = labels.values.long() if labels.classes else torch.zeros(rows, dtype=torch.int64)
+    drawn = [_cut((groups == group).nonzero()[:, 0], used, params, generator) for group in torch.unique(groups)]
+    parts = Parts(*(torch.cat(part).sort().values for part in zip(*drawn, strict=True)))
+    if min(len(parts.train), len(parts.validation), len(parts.test)) < _LEAST:
+        raise InvalidInput(
+            f"{rows} rows leave {len(parts.train)} to learn from, {len(parts.validation)} for validation and "
+            f"{len(parts.test)} for the test; at least {_LEAST} of each are needed"
+        )
+    return parts
+
+
+def _cut(rows: Tensor, used: float, params: NidParams, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    rows = rows[torch.randperm(len(rows), generator=generator)]
+    kept = max(1, round(used * len(rows)))
+    validation, test = (round(share * kept) for share in (params.validation, params.test))
+    return rows[validation + test : kept], rows[:validation], rows[validation : validation + test]
+
+
+def target_of(labels: Labels, train: Tensor) -> Target:
+    """Make the target of networks; a number is standardised by the training rows.
+
+    Raises:
+        InvalidInput: All training rows have the same target.
+    """
+    if len(torch.unique(labels.values[train])) < 2:
+        raise InvalidInput("the target is the same in all rows that are learned from; there is nothing to learn")
+    if labels.task == "regression":
+        values = labels.values.double()
+        mean, std = float(values[train].mean()), float(values[train].std(correction=0))
+        return Target(labels, ((values - mean) / std).float()[:, None], 1, std)
+    if len(labels.classes) == 2:
+        return Target(labels, labels.values.float()[:, None], 1, 1.0)
+    return Target(labels, labels.values.long(), len(labels.classes), 1.0)
