@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from tests.e2e.service import RECOVERY_SECONDS, Service, running
+from tests.e2e.service import Service, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -114,7 +113,7 @@ def test_a_runner_killed_in_mid_sequence_costs_one_attempt_and_nothing_else(
 
     os.kill(service.runner_pid(), signal.SIGKILL)
 
-    ended = service.finished(job["id"], RECOVERY_SECONDS)
+    ended = service.finished(job["id"])
     assert (ended["status"], ended["attempt"]) == ("succeeded", 2)
     again = service.client.get(f"/v1/jobs/{job['id']}/result").json()
     for part in ("orders", "sequence", "similarities", "interactions"):
@@ -127,12 +126,12 @@ def test_a_cancel_ends_a_sequence_between_tables(service: Service, checkpoints: 
     assert at_work["progress"]["stage"] == "tables"
     assert at_work["progress"]["total"] == INPUTS * (3 + 5)
 
-    began = time.monotonic()
+    runner = service.runner_pid()
+
     service.client.post(f"/v1/jobs/{job['id']}:cancel")
 
     assert service.finished(job["id"])["status"] == "canceled"
-    # Far below the grace period of 5 s: the computation itself stopped.
-    assert time.monotonic() - began < 3.0
+    assert service.runner_pid() == runner, "the computation itself stopped, and its runner lives on"
 
 
 def test_tables_of_checkpoints_are_known_the_second_time(service: Service, checkpoints: list[str]) -> None:
