@@ -27,16 +27,17 @@ class Case:
     table: Tensor
 
 
-def digits(players: tuple[int, ...], *, epochs: int, samples: int = 2) -> Iterator[Case]:
-    """A CNN trained on digits; 16 cells of 2 x 2 on the first ReLU's map."""
-    model = _digits.trained(epochs=epochs)
+def digits(players: tuple[int, ...], *, overfitted: bool = False, samples: int = 2) -> Iterator[Case]:
+    """A CNN trained on digits, or overfitted to a tenth of wrong labels; 16 cells of 2 x 2 on the first ReLU's map."""
+    model = _digits.trained(epochs=150, redrawn=0.1) if overfitted else _digits.trained(epochs=30)
+    name = "overfitted digits" if overfitted else "digits"
     pictures, _ = _digits.pictures()
     assert isinstance(model, nn.Sequential)
     for n in players:
         cells = _some(torch.arange(16), n)
         for sample in range(samples):
             picture = pictures[_digits.TRAINING + sample]
-            yield Case(f"digits n={n} #{sample}", table(model[:2], model[2:], picture, cells, grid=4))
+            yield Case(f"{name} n={n} #{sample}", table(model[:2], model[2:], picture, cells, grid=4))
 
 
 def random_resnet(n: int) -> Iterator[Case]:

@@ -1,6 +1,6 @@
 """AND-OR interactions: distance to the optimum, certified gap, CPU seconds and salient interactions, on equal tables.
 
-    python -m benchmarks.and_or [--quick] [--large] [--steps N]
+    python -m benchmarks.and_or [--quick] [--steps N]
 
 `relative_gap_to_optimum` is how far an objective lies above the optimum: HiGHS's where that is run (n <= 10), else
 the best certified bound. `certified_gap` is what an answer proves by itself. Peers, each on the same table: `highs`,
@@ -45,7 +45,6 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.and_or", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="digits with 8 players and a short recipe: a minute")
-    parser.add_argument("--large", action="store_true", help="also 14 and 16 players, ours alone: many minutes")
     parser.add_argument("--steps", type=int, default=10_000, help="of the published recipe")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -55,17 +54,29 @@ def main() -> None:
     with Rows("and_or", threads=1) as rows:
         add_transforms(rows)
         if arguments.quick:
-            add_cases(rows, tables.digits((8,), epochs=5), steps=500)
+            add_cases(rows, tables.digits((8,)), steps=500)
             return
-        add_cases(rows, chain(tables.digits((8, 10, 12), epochs=30), tables.random_resnet(10)), steps=arguments.steps)
-        add_batched(rows, tables.digits((10,), epochs=30, samples=16))
-        if _photographs.present():
-            add_cases(rows, tables.photograph((10, 12)), steps=arguments.steps)
-        else:
-            print("no pretrained MobileNetV2 beside the checkout: real photographs left out")
-        if arguments.large:
-            for case in tables.digits((14, 16), epochs=30, samples=1):
-                add_ours(rows, case, _stated(case))
+        add_cases(rows, chain(*compared_cases()), steps=arguments.steps)
+        add_batched(rows, tables.digits((10,), samples=16))
+        for case in large_cases():
+            add_ours(rows, case, _stated(case))
+
+
+def compared_cases() -> Iterator[Iterator[tables.Case]]:
+    """Tables for every solver."""
+    yield tables.digits((8, 10))
+    yield tables.digits((8, 10), overfitted=True)
+    yield tables.random_resnet(10)
+    if _photographs.present():
+        yield tables.photograph((10, 12))
+    else:
+        print("no pretrained MobileNetV2 beside the checkout: real photographs left out")
+
+
+def large_cases() -> Iterator[tables.Case]:
+    """Tables for ours alone; the peers would take hours, or memory that is not there."""
+    yield from tables.digits((12, 14, 16), samples=1)
+    yield from tables.digits((12, 14, 16), overfitted=True, samples=1)
 
 
 def add_transforms(rows: Rows) -> None:
