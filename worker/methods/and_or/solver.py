@@ -22,7 +22,7 @@ _MOST_LISTED = 4096  # all states of 12 players: a matrix of 128 MB, five of whi
 _TOGETHER = 12  # players up to which the tables of a batch start together: a small table's time is that of dispatch
 _START = 0.3  # relative gap at which the states that bind are known but for a tenth
 _DENSE = 0.6  # share of all states that bind from which on leaving some out costs more rounds than it spares
-_STEPS, _STEPS_PLAYERS = 30_000, 16  # of splitting at most; half as many for every player beyond, in the same time
+_STEPS, _STEPS_PLAYERS = 20_000, 16  # of splitting at most; half as many for every player beyond, in the same time
 
 
 def solve(problem: SparseProblem, *, tolerance: float = 1e-4, watch: Watch | None = None) -> Solution:
