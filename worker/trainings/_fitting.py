@@ -25,9 +25,6 @@ State = dict[str, Tensor]
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """`loss(network, inputs, targets)`: a scalar to be minimised on one batch, the network in training mode."""
 
-Evaluate = Callable[[nn.Module, Tensor], dict[str, float]]
-"""`evaluate(network, rows)`: numbers over rows, `loss` among them; the network in evaluation mode."""
-
 _EPOCHS_APART = 1_000_003  # a prime: seeds of different epochs and of neighbouring seeds do not meet
 
 
