@@ -97,6 +97,34 @@ def test_samples_of_many_players_come_back_in_order():
     assert (solution.gap <= 1e-4).all()
 
 
+@pytest.mark.parametrize(("most_listed", "tolerance"), [(64, 1e-6), (0, 1e-3)])
+def test_tables_too_large_for_all_their_states_are_solved_by_few_states_or_by_steps(
+    monkeypatch, most_listed, tolerance
+):
+    """Six players take the way of thirteen: the states that bind are factorised, unless they are too many."""
+    for name, value in (("_FEW_PLAYERS", 4), ("_TOGETHER", 4), ("_MOST_LISTED", most_listed)):
+        monkeypatch.setattr(solver, name, value)
+    tables = smooth_tables(6, batch=2, seed=4)
+
+    solution = solver.solve(stated(tables), tolerance=tolerance)
+
+    assert (solution.gap <= tolerance).all()
+    for table, objective in zip(tables, solution.objective, strict=True):
+        optimum = reference.optimum(table.numpy(), float(sparse.noise_band(table)))
+        assert objective.item() == pytest.approx(optimum, rel=2 * tolerance)
+
+
+def test_the_steps_on_a_large_table_are_bounded(monkeypatch):
+    for name, value in (("_FEW_PLAYERS", 4), ("_TOGETHER", 4), ("_STEPS", 80), ("_STEPS_PLAYERS", 4)):
+        monkeypatch.setattr(solver, name, value)
+    monkeypatch.setattr(solver, "_MOST_LISTED", 0)
+
+    solution = solver.solve(stated(smooth_tables(7)), tolerance=1e-8)
+
+    assert 0 < solution.iterations <= 10  # 80, halved for each of three players more than four
+    assert solution.gap.item() > 1e-8
+
+
 @pytest.mark.parametrize("solve", [interior_point.solve, by_rows])
 def test_planted_atoms_are_recovered_without_noise(solve):
     """Few atoms are the sparsest explanation of what they make."""
