@@ -130,7 +130,24 @@ CATALOG: Mapping[str, Any] = {
             "parameters": {
                 "type": "object",
                 "additionalProperties": False,
-                "properties": {"epochs": {"type": "integer", "minimum": 1, "default": 30}},
+                "properties": {
+                    "epochs": {"type": "integer", "minimum": 1, "default": 30},
+                    "ranges": {"type": "array", "default": []},
+                },
+                "x-rules": [
+                    {
+                        "holds": "low < high",
+                        "expected": "low below high",
+                        "got": "low",
+                        "parameter": "low",
+                        "each": "ranges",
+                    },
+                    {
+                        "holds": "epochs <= (1000 * columns if dataset_kind == 'table' else height * width)",
+                        "expected": "fewer epochs",
+                        "parameter": "epochs",
+                    },
+                ],
             },
         },
         {

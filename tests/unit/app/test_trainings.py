@@ -58,7 +58,12 @@ def test_a_training_is_queued_with_completed_parameters(train, queue, dataset_id
 
     job = answer.json()
     assert answer.status_code == 202
-    assert (job["kind"], job["method"], job["params"], job["seed"]) == ("training", "fitter", {"epochs": 30}, 3)
+    assert (job["kind"], job["method"], job["params"], job["seed"]) == (
+        "training",
+        "fitter",
+        {"epochs": 30, "ranges": []},
+        3,
+    )
     assert (job["dataset"], job["model"], job["priority"]) == (dataset_id, None, "batch")
     assert (job["training"]["name"], job["training"]["architecture"]["family"]) == ("mine", "sequential")
     assert job["links"]["dataset"] == f"/v1/datasets/{dataset_id}"
@@ -88,6 +93,9 @@ def test_a_key_leads_to_the_first_training(train):
         ({"architecture": None}, 422, "/method", "expects a `model` to go on from or an `architecture`"),
         ({"params": {"epochs": 0}}, 422, "/params/epochs", "0"),
         ({"params": {"lr": 1}}, 422, "/params/lr", "unknown parameter"),
+        ({"params": {"ranges": [{"low": 0, "high": 1}, {"low": 2, "high": 1}]}}, 422, "/params/ranges/1/low",
+         "expected low below high, got 2"),
+        ({"params": {"epochs": 1001}}, 422, "/params/epochs", "expected fewer epochs"),
         ({"dataset": "dataset_x"}, 404, None, "no dataset"),
         ({"model": "model_x", "architecture": None}, 404, None, "no model"),
         ({"model": "model_x"}, 422, None, "not both"),
@@ -148,7 +156,11 @@ def test_a_model_to_go_on_from_must_fit_the_dataset(client, here, train, images_
 
     fitting = upload(client, image_manifest(name="two")).json()["id"]
     inspect(here, fitting, INSPECTION.model_copy(update={"outputs": 2}))
-    job = train(dataset=images_id, model=fitting, architecture=None).json()
+    named = {"dataset": images_id, "model": fitting, "architecture": None}
+    height, width = image_manifest()["input"]["shape"][1:]
+    too_many = train(**named, params={"epochs": height * width + 1}).json()
+    assert too_many["errors"][0]["pointer"] == "/params/epochs", "of the model's picture, not of the dataset's"
+    job = train(**named, params={"epochs": height * width}).json()
     assert job["links"]["model"] == f"/v1/models/{fitting}"
     assert client.delete(f"/v1/models/{fitting}").status_code == 409
 

@@ -47,6 +47,15 @@ def test_a_rule_that_holds_says_nothing():
     assert not list(broken([RULE], {"count": 4, "most": 4}))
 
 
+def test_a_rule_for_each_entry_of_a_list_names_the_entry():
+    rule = Rule(holds="low < high", expected="low below high", got="low", parameter="low", each="ranges")
+    ranges = [{"low": 0, "high": most} for most in (1, 0, 2)]
+
+    (fault,) = broken([rule], {"ranges": ranges, "high": 9})
+
+    assert (fault.pointer, fault.detail) == ("/params/ranges/1/low", "expected low below high, got 0")
+
+
 def test_rules_come_back_out_of_a_schema():
     assert rules({"x-rules": [RULE.model_dump()]}) == [RULE]
     assert rules({}) == []
