@@ -23,7 +23,7 @@ from worker.trainings.nid.verdict import Floats, Judged, Pairs, auc, stability
 
 UNIT = "share of the strongest, averaged over networks"
 _STABLE = 0.5
-"""Mean rank correlation of trials below which the order of pairs is mostly chance."""
+"""Mean correlation of trials below which strengths are mostly chance."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _metrics(found: Found) -> dict[str, float]:
         "networks": float(found.networks),
     }
     extra = {
-        "stability": stability(found.pairs.ranks),
+        "stability": stability(found.pairs.trials),
         "relative_improvement": found.cutoff.relative_improvement if found.cutoff else None,
         "known_auc": auc(found.pairs.strength, found.truth) if found.known else None,
     }
@@ -135,7 +135,7 @@ def _interaction(
 
 
 def _checks(found: Found) -> list[Check]:
-    fit, order = found.fit, stability(found.pairs.ranks)
+    fit, order = found.fit, stability(found.pairs.trials)
     return [
         Check(
             name="better-than-constant", value=fit.score(fit.networks), passed=fit.beats_constant,
@@ -150,7 +150,7 @@ def _checks(found: Found) -> list[Check]:
         ),
         Check(
             name="stability", value=order, passed=None if order is None else order >= _STABLE,
-            meaning="Mean rank correlation of two trials over all pairs; 1: every trial gives the same order.",
+            meaning="Mean correlation of two trials' strengths over all pairs; 1: they agree.",
         ),
     ]  # fmt: skip
 
@@ -216,8 +216,8 @@ def _notes(found: Found) -> list[str]:
             "Not to be trusted: on held-out rows the networks are not clearly better than a linear model, which has no "
             "interactions."
         )
-    if (order := stability(found.pairs.ranks)) is not None and order < _STABLE:
-        notes.append(f"Trials disagree about the order of pairs (mean rank correlation {order:.2f}).")
+    if (order := stability(found.pairs.trials)) is not None and order < _STABLE:
+        notes.append(f"Trials disagree about the strengths of pairs (mean correlation {order:.2f}).")
     if fields.dropped:
         notes.append(f"Left out, as they are the same in all training rows: {', '.join(fields.dropped)}.")
     if fields.joined:

@@ -107,7 +107,7 @@ def _logistic(x: Tensor, y: Tensor, target: Target) -> Tensor:
         optimizer.zero_grad()
         loss = row_losses(x @ weights, y, target).mean() + _SHRINK * weights.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss)
+        return float(loss.detach())
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     return weights.detach()

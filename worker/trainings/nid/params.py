@@ -24,7 +24,7 @@ class NidParams(Params):
     hidden: tuple[Units, ...] = Field(HIDDEN, min_length=1, max_length=8, description="Units of the hidden layers.")
     trials: int = Field(5, ge=1, le=50, description="Networks for each L1 weight, from other random weights.")
     l1: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
-        (5e-6, 2e-5, 1e-4), min_length=1, max_length=16,
+        (5e-6, 2e-5, 1e-4, 5e-4), min_length=1, max_length=16,
         description="Weights of the L1 norm; every trial is trained with each.",
     )  # fmt: skip
     lasso: Lasso = Field(

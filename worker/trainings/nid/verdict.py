@@ -114,12 +114,15 @@ def geometric(strengths: Floats) -> Floats:
     return np.asarray(averaged.clip(min=0), dtype=np.float64)
 
 
-def stability(ranks: NDArray[np.int64]) -> float | None:
-    """Return the mean rank correlation (Spearman's) of two trials; None where there is nothing to compare."""
-    if len(ranks) < 2 or ranks.shape[1] < 2:
+def stability(trials: Floats) -> float | None:
+    """Return the mean correlation of two trials' strengths, `(trials, pairs)`; None where nothing can be compared.
+
+    Of strengths, not of ranks: the many pairs that do not interact stand in another order in every trial.
+    """
+    if len(trials) < 2 or (trials == trials[:, :1]).all(axis=1).any():
         return None
-    correlations: Floats = np.atleast_2d(np.corrcoef(ranks))
-    return float(correlations[np.triu_indices(len(ranks), 1)].mean())
+    correlations = np.atleast_2d(np.corrcoef(trials))
+    return float(correlations[np.triu_indices(len(trials), 1)].mean())
 
 
 def auc(strength: Floats, truth: NDArray[np.bool_]) -> float | None:
