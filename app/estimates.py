@@ -12,7 +12,8 @@ from jobs.schemas import Cost, Inspection, Model
 
 NOTE: Final = (
     "an estimate: the counts are upper bounds, the seconds scale what one probe took on the machine that inspected the "
-    "model; segmentation, rendering and waiting in the queue come on top"
+    "model; what is computed beside the model comes on top (the regions of a picture; the logical model of and-or, "
+    "which takes seconds for 12 players and minutes for more), as do pictures and waiting in the queue"
 )
 
 

@@ -148,7 +148,7 @@ class OutOfMemory(ComputeError):
 
 class NumericalError(ComputeError):
     code = "numerical-error"
-    title = "The computation met a value that is not finite"
+    title = "The computation met values that are not finite, or that never change"
 
 
 class DeadlineExceeded(ComputeError):

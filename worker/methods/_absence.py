@@ -76,6 +76,8 @@ def _given(subject: Subject, params: GameParams, masked: Tensor) -> Tensor:
         raise refused("baseline_values", f"expected {len(masked)} {what}, got {len(given)}")
     values = torch.tensor(given, dtype=torch.float64)
     if masked.ndim == 3:
+        if not 0 <= min(given) <= max(given) <= 1:
+            raise refused("baseline_values", f"expected a colour from 0 to 1 in every channel, got {list(given)}")
         values = (values - torch.tensor(subject.mean)) / torch.tensor(subject.std)
         return values.to(masked)[:, None, None].expand_as(masked).clone()
     return values.to(masked)

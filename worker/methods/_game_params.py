@@ -16,6 +16,7 @@ Who = Literal["auto", "grid", "cells", "regions", "columns", "words"]
 Absence = Literal["auto", "given", "mask"] | Baseline
 
 Member = Annotated[int, Field(ge=0, le=1_000_000)] | Annotated[str, Field(min_length=1, max_length=200)]
+Number = Annotated[float, Field(ge=-3.4e38, le=3.4e38)]  # what float32, in which models compute, can hold
 Group = Annotated[tuple[Member, ...], Field(min_length=1, max_length=10_000)]
 
 
@@ -78,7 +79,7 @@ class GameParams(RegionParams):
         description="What stands for absence. zeros of the model's own (normalised) input or feature map; black, mean "
         "or blur of a picture; given: baseline_values; mask: the mask token. auto: mask for words, else zeros.",
     )
-    baseline_values: tuple[float, ...] | None = Field(
+    baseline_values: tuple[Number, ...] | None = Field(
         None, min_length=1, max_length=100_000,
         description="Of baseline=given: one number a column, or a colour, one number in [0, 1] a channel.",
     )  # fmt: skip

@@ -80,6 +80,11 @@ FITTING: Final = (
         parameter="count",
     ),
     Rule(
+        holds=f"count == None or players != 'auto' or not {GRID}",
+        expected="no count for the cells of a grid: set grid_rows and grid_columns, or players to cells or regions",
+        parameter="count",
+    ),
+    Rule(
         holds=f"count == None or kind == 'image' or count <= {_THERE}",
         expected="no more players than columns or words",
         fitting=_THERE,
@@ -121,6 +126,11 @@ FITTING: Final = (
         expected="one baseline value a column, or a channel of the picture",
         fitting="inputs if kind == 'features' else channels",
         got="len(baseline_values) if baseline_values != None else 0",
+        parameter="baseline_values",
+    ),
+    Rule(
+        holds="baseline_values == None or kind != 'image' or 0 <= min(baseline_values) and max(baseline_values) <= 1",
+        expected="a colour from 0 to 1 in every channel",
         parameter="baseline_values",
     ),
     Rule(

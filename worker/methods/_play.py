@@ -122,7 +122,7 @@ def _check_number(n: int | None, who: Resolved, *, most: int, budget: int | None
     if n is None:
         return
     if n < 2:
-        raise InvalidParameters(f"expected at least 2 players, as one alone cannot interact, got {n}")
+        raise refused("players", f"expected at least 2 players, as one alone cannot interact, got {n}")
     try:
         check_players(n, most=most, budget_bytes=budget)
     except InvalidParameters as error:

@@ -48,9 +48,17 @@ def resolve(subject: Subject, params: GameParams) -> Resolved:
         if params.players not in fitting:
             raise refused("players", f"expected players {' or '.join(fitting)} for this input, got {params.players}")
         return params.players
-    if len(fitting) > 1 and params.layer is not None:
+    if len(fitting) == 1:
+        return fitting[0]
+    if params.layer is not None:
         return "cells"
-    return "regions" if len(fitting) > 1 and params.prior == "given" else fitting[0]
+    return "regions" if params.prior == "given" else _whole_grid(params)
+
+
+def _whole_grid(params: GameParams) -> Resolved:
+    if params.count is not None:
+        raise refused("count", "expected no count for the cells of a grid: set grid_rows and grid_columns, or players")
+    return "grid"
 
 
 def announced(subject: Subject, params: GameParams, who: Resolved) -> int | None:

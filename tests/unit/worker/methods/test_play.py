@@ -306,6 +306,8 @@ REFUSED: list[tuple[Subject, dict[str, Any], str]] = [
     (picture(), {"groups": [[0], [1]]}, "groups for columns and words only"),
     (picture(), {"baseline": "mask"}, "only a text has a mask token"),
     (picture(), {"baseline": "given", "baseline_values": [0.5]}, "expected 3 channels, got 1"),
+    (picture(), {"baseline": "given", "baseline_values": [0.5, 0.5, 1.5]}, "a colour from 0 to 1"),
+    (picture(), {"count": 5}, "no count for the cells of a grid"),
     (picture(), {"player_baselines": ["zeros"] * 10}, "9, one a player, got 10"),
     (picture(), {"grid_rows": 1, "grid_columns": 1}, "at least 2 players"),
     (picture(), {"prior": "given", "regions": {"boxes": [[0, 0, 4, 4]]}}, "at least 2 players"),
