@@ -8,6 +8,7 @@ import random
 import signal
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,14 @@ ARCHITECTURE = {
     "layers": [{"type": "linear", "outputs": 8}, {"type": "silu"}, {"type": "linear", "outputs": 2}],
 }
 EPOCHS = 150
+CLASSIFIER = {"method": "classifier", "params": {"keep_checkpoints": [5]}}
+MODULATION = {
+    "method": "order-modulation",
+    "params": {
+        "terms": [{"kind": "suppress", "r1": 0.5, "r2": 1.0, "weight": 0.2}], "epochs": 80, "learning_rate": 0.01,
+        "measured_inputs": 5, "epsilons": [0.1, 0.4],
+    },
+}  # fmt: skip
 
 
 def csv() -> str:
@@ -46,10 +55,10 @@ def dataset(service: Service) -> str:
     return str(answer.json()["id"])
 
 
-def train(service: Service, dataset: str) -> str:
+def train(service: Service, dataset: str, chosen: dict[str, Any] = CLASSIFIER) -> str:
     request = {
-        "method": "classifier", "dataset": dataset, "architecture": ARCHITECTURE, "name": "sides",
-        "params": {"epochs": EPOCHS, "patience": None, "batch_size": 32, "keep_checkpoints": [5]},
+        "method": chosen["method"], "dataset": dataset, "architecture": ARCHITECTURE, "name": "sides",
+        "params": {"epochs": EPOCHS, "patience": None, "batch_size": 32, **chosen["params"]},
     }  # fmt: skip
     answer = service.client.post("/v1/trainings", json=request)
     assert answer.status_code == 202, answer.text
@@ -103,3 +112,37 @@ def explain_raw_values(service: Service, model: str, *, checkpoint: str) -> None
     assert answer["explained"]["label"] == "yes"
     wrong = service.client.post("/v1/explanations", json={**body, "input": {"features": [71.5, "east"]}})
     assert wrong.json()["errors"][0]["pointer"] == "/input/features/1"
+
+
+def test_a_modulation_killed_in_mid_training_ends_with_the_numbers_of_an_undisturbed_one(
+    service: Service, dataset: str
+) -> None:
+    undisturbed = service.finished(train(service, dataset, MODULATION))
+    assert (undisturbed["status"], undisturbed["attempt"]) == ("succeeded", 1), undisturbed["error"]
+
+    killed = train(service, dataset, MODULATION)
+    wait_for(lambda: saved(service, killed, 5))
+    os.kill(runner_of_trainer(service), signal.SIGKILL)
+    again = service.finished(killed)
+
+    assert (again["status"], again["attempt"]) == ("succeeded", 2), again["error"]
+    expected, found = service.answer(undisturbed["id"]), service.answer(killed)
+    for part in ("metrics", "curves", "modulation"):
+        assert found[part] == expected[part]
+    assert found["modulation"]["after"]["accuracy"]["value"] > 0.9
+    assert {"training.png", "bottleneck.png", "robustness.png"} <= set(found["artifacts"])
+    one, other = (service.client.get(f"/v1/models/{answer['model']}").json() for answer in (expected, found))
+    assert one["weights_sha256"] == other["weights_sha256"]
+
+
+def test_terms_that_cannot_be_are_refused_at_once(service: Service, dataset: str) -> None:
+    body = {"method": "order-modulation", "dataset": dataset, "architecture": ARCHITECTURE}
+    for params, pointer in (
+        ({}, "/params/terms"),
+        ({"preset": "mid-order"}, "/params/terms/0/r2"),  # 0.3 and 0.7 of two columns are both one
+        ({"terms": [{"kind": "suppress", "r1": 0.6, "r2": 0.2}]}, "/params/terms/0/r1"),
+        ({"terms": [{"kind": "suppress", "r1": 0.6, "r2": 1.2}]}, "/params/terms/0/r2"),
+    ):
+        answer = service.client.post("/v1/trainings", json={**body, "params": params})
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["errors"][0]["pointer"] == pointer
