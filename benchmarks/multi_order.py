@@ -181,9 +181,8 @@ def add_errors_at_256(rows: Rows, *, quick: bool) -> None:
     theirs = published(game, n, pairs=pairs, orders=MIDDLE, budget=budget, generator=generator)
     # Of one second difference: the budget is a whole number of rounds.
     variance = mean_square_error(theirs, pairs) * (theirs.evaluations / (4 * len(pairs) * len(MIDDLE)))
-    window = sorted(set(window_pairs([(5, 5)], side=5)) & set(neighbours(16, 16)))
-    found = stars(game, n, pairs=window, orders=MIDDLE, budget=2000 if quick else 4000, generator=generator)
-    add_comparison(rows, "stars", window, mean_square_error(found, window) * found.evaluations, variance)
+    found = stars(game, n, pairs=pairs, orders=MIDDLE, budget=2000 if quick else 4000, generator=generator)
+    add_comparison(rows, "stars", pairs, mean_square_error(found, pairs) * found.evaluations, variance)
     every = [(i, j) for i in range(n) for j in range(i + 1, n)]
     found = layered(game, n, orders=MIDDLE, budget=600 if quick else 6000, generator=generator)
     for case in (some_neighbours(200), neighbours(16, 16), every):
