@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import ImageDraw
 
@@ -23,6 +24,12 @@ _LEGEND = 24
 _RADIUS = 4
 BEFORE, AFTER = PALETTE[4], PALETTE[6]
 _WHISKER = 5
+_NUMBERS = {
+    "loss": "loss",
+    "loss over training rows": "train_loss",
+    "loss gap": "loss_gap",
+    "structure": "structure",
+}
 _DONE = {"encourage": "Encouraged", "suppress": "Suppressed"}
 
 
@@ -42,6 +49,24 @@ class _Line:
 def modulation_pictures(found: Modulation) -> dict[str, bytes]:
     """Draw both as PNG bytes by artifact name."""
     return {"bottleneck.png": _bottleneck(found), "robustness.png": _robustness(found)}
+
+
+def before_and_after(found: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return the rows of a table: a number's name, before and after.
+
+    Args:
+        found: A `Modulation` as in result.json.
+    """
+    both = found["before"], found["after"]
+    rows = [(name, *(one[key] for one in both)) for name, key in _NUMBERS.items()]
+    rows.append(("accuracy", *(one["accuracy"]["value"] for one in both)))
+    for at, attack in list(enumerate(both[1]["attacks"]))[1:]:
+        name = f"accuracy under attack, ε = {number(attack['epsilon'])}"
+        rows.append((name, *(one["attacks"][at]["accuracy"]["value"] for one in both)))
+    for at, term in enumerate(both[1]["terms"]):
+        name = f"{term['kind']} {number(term['r1'])} to {number(term['r2'])}, weight {number(term['weight'])}: loss"
+        rows.append((name, *(one["terms"][at]["value"] for one in both)))
+    return rows
 
 
 def _bottleneck(found: Modulation) -> bytes:

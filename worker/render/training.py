@@ -15,7 +15,7 @@ from jobs.trainings import Curve, TrainingResult
 from worker.render.axes import Axis, axis_around, centred, write_ticks
 from worker.render.colours import INK, MUTED, PALETTE, Colour
 from worker.render.column_pictures import column_pictures
-from worker.render.modulation import modulation_pictures
+from worker.render.modulation import before_and_after, modulation_pictures
 from worker.render.png import encode
 from worker.render.report import figure, notes_section, page_style, page_template
 from worker.render.report_tables import cell, table
@@ -131,6 +131,9 @@ def _words(name: str) -> str:
 
 def _sections(result: Mapping[str, Any]) -> list[str]:
     found = [_section("Numbers", ("number", "value"), result["metrics"].items())]
+    if changed := result.get("modulation"):
+        rows = before_and_after(changed)
+        found.append(_section("Before and after", ("on held-out rows", "before", "after"), rows))
     models = [(model["id"], model["name"], model["epoch"]) for model in result.get("models") or ()]
     found.append(_section("Models", ("id", "name", "epoch"), models))
     checks = [(one["name"], one["value"], one["passed"], one["meaning"]) for one in result.get("checks") or ()]

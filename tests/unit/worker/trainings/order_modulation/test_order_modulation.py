@@ -58,6 +58,9 @@ def test_pictures_are_learned_and_everything_is_measured_before_and_after():
     assert result.details["interactions"] == "exact"
     pictured = render.training_pictures(result)
     assert list(pictured) == ["training.png", "bottleneck.png", "robustness.png"]
+    page = render.training_report(result.model_dump(mode="json"), pictured).decode()
+    for words in ("Before and after", "suppress 0 to 0.5, weight 1", "accuracy under attack, ε = 0.1"):
+        assert words in page
 
 
 def test_the_terms_move_what_they_are_to_move():
