@@ -45,8 +45,12 @@ def shown_steps(total: int) -> list[int]:
 
 
 def lowest_step(sequence: Sequence[Checkpoint]) -> int:
-    """Where the mean order is lowest: the turn from the first phase of training to the second."""
-    return int(np.argmin([checkpoint.orders.mean_order for checkpoint in sequence]))
+    """Where the mean order is lowest: the turn from the first phase of training to the second.
+
+    Without a salient interaction there is no order to be the lowest.
+    """
+    with_orders = [step for step, checkpoint in enumerate(sequence) if checkpoint.orders.salient_count]
+    return min(with_orders, key=lambda step: sequence[step].orders.mean_order, default=len(sequence) - 1)
 
 
 def _small_multiples(sequence: Sequence[Checkpoint], shown: Sequence[int]) -> list[Block]:
@@ -96,10 +100,7 @@ def _notes(explanation: Explanation, sequence: Sequence[Checkpoint], shown: Sequ
 
 def _phases(steps: int, lowest: int) -> str:
     if lowest == steps - 1:
-        return "It falls or stays until the last checkpoint: no sign that interactions of high order come back."
+        return "It is the last: no checkpoint behind it shows interactions of high order coming back."
     if lowest == 0:
         return "It is higher at every later checkpoint."
-    return (
-        "Before it the model sheds interactions of high order; after it they come back, which in the paper goes with "
-        "overfitting."
-    )
+    return "It is higher behind it: interactions of high order come back, which in the paper goes with overfitting."

@@ -266,6 +266,13 @@ def test_the_turn_of_a_training_is_where_the_mean_order_is_lowest():
     assert lowest_step(checkpoints(5)) == 2
 
 
+def test_a_checkpoint_without_a_salient_interaction_has_no_lowest_order():
+    first, *others = checkpoints(5)
+    nothing = first.orders.model_copy(update={"salient_count": 0, "mean_order": 0.0})
+
+    assert lowest_step((first.model_copy(update={"orders": nothing}), *others)) == 2
+
+
 def test_many_checkpoints_are_thinned_evenly_from_first_to_last():
     assert shown_steps(5) == [0, 1, 2, 3, 4]
     assert len(shown_steps(33)) == MOST_PANELS
