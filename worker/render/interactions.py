@@ -10,6 +10,7 @@ import numpy as np
 from jobs.schemas import Explanation, Interaction
 from worker.render.arrays import Floats
 from worker.render.interaction_rows import MOST_ROWS, interaction_rows
+from worker.render.orders import inputs
 from worker.render.panels import MOST_PANELS, panels
 from worker.render.players import player_names
 from worker.render.png import encode
@@ -78,7 +79,7 @@ def _how_many(explanation: Explanation, drawn: Sequence[Interaction]) -> list[st
     total, orders = len(explanation.interactions), explanation.orders
     texts = [f"Drawn: {len(drawn)} of the {total:,} in the answer"] if len(drawn) < total else []
     if orders is not None:
-        average = "" if orders.salient_count == round(orders.salient_count) else ", on average over the inputs"
+        average = ", on average over the inputs" if inputs(explanation) > 1 else ""
         salient = f"Salient, stronger than {number(orders.threshold)}: {amount(orders.salient_count)}"
         logic = all(interaction.kind in _OF_LOGIC for interaction in explanation.interactions)
         texts.append(salient + (f" of {_possible(explanation):,} possible ones" if logic else "") + average)

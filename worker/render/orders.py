@@ -45,9 +45,20 @@ def orders(explanation: Explanation, profile: OrderProfile) -> bytes:
         heading("How many inputs the model combines at once", explanation, ROOM),
         _chart(profile),
         _legend(profile.disentangled is not None),
-        lines(order_notes(explanation.unit, profile), ROOM),
+        lines([*order_notes(explanation.unit, profile), *_averages(inputs(explanation))], ROOM),
     ]
     return encode(sheet(blocks))
+
+
+def inputs(explanation: Explanation) -> int:
+    """How many inputs the order profile is an average over."""
+    series = explanation.details.get("series")
+    there = series.get("inputs") if isinstance(series, dict) else None
+    return there if isinstance(there, int) else 1
+
+
+def _averages(inputs: int) -> list[str]:
+    return [f"Averages over {inputs} inputs; the line below the title is about the first."] if inputs > 1 else []
 
 
 def _chart(profile: OrderProfile) -> Block:

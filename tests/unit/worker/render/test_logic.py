@@ -266,6 +266,13 @@ def test_the_turn_of_a_training_is_where_the_mean_order_is_lowest():
     assert lowest_step(checkpoints(5)) == 2
 
 
+def test_averages_over_several_inputs_are_called_averages():
+    one, several = of_players(5), of_players(5, details={"series": {"inputs": 2}})
+
+    for name in ("orders.png", "interactions.png"):
+        assert shown(several, name).shape != shown(one, name).shape or (shown(several, name) != shown(one, name)).any()
+
+
 def test_a_checkpoint_without_a_salient_interaction_has_no_lowest_order():
     first, *others = checkpoints(5)
     nothing = first.orders.model_copy(update={"salient_count": 0, "mean_order": 0.0})
