@@ -28,10 +28,10 @@ def cutoff_chart(cutoff: Mapping[str, Any]) -> bytes:
 
 
 def _title(cutoff: Mapping[str, Any]) -> str:
-    chosen = count(cutoff["interactions"], "interaction")
-    return f"{chosen} are enough" if cutoff["reached"] and cutoff["interactions"] != 1 else (
-        f"{chosen} is enough" if cutoff["reached"] else f"{chosen} are not quite enough"
-    )  # fmt: skip
+    verb = "is" if cutoff["interactions"] == 1 else "are"
+    return (
+        f"{count(cutoff['interactions'], 'interaction')} {verb} {'enough' if cutoff['reached'] else 'not quite enough'}"
+    )
 
 
 def _chart(cutoff: Mapping[str, Any]) -> Block:

@@ -14,18 +14,20 @@ def clustered(strengths: Floats) -> list[int]:
         strengths: `(n, n)`, symmetric, at least 0; the diagonal is not looked at.
     """
     groups = [[index] for index in range(len(strengths))]
+    means = np.array(strengths, dtype=np.float64)
     while len(groups) > 1:
-        first, second = _closest(groups, strengths)
-        joined = _joined(groups[first], groups[second], strengths)
-        groups = [group for index, group in enumerate(groups) if index not in (first, second)] + [joined]
+        np.fill_diagonal(means, -1.0)
+        first, second = sorted(int(place) for place in np.unravel_index(int(means.argmax()), means.shape))
+        means[first] = _averaged(means[first], means[second], len(groups[first]), len(groups[second]))
+        means[:, first] = means[first]
+        groups[first] = _joined(groups[first], groups.pop(second), strengths)
+        means = np.delete(np.delete(means, second, axis=0), second, axis=1)
     return groups[0] if groups else []
 
 
-def _closest(groups: list[list[int]], strengths: Floats) -> tuple[int, int]:
-    means = np.array([[strengths[np.ix_(one, other)].mean() for other in groups] for one in groups])
-    means[np.tril_indices(len(groups))] = -1.0
-    first, second = np.unravel_index(int(means.argmax()), means.shape)
-    return int(first), int(second)
+def _averaged(one: Floats, other: Floats, size: int, other_size: int) -> Floats:
+    """Return how strongly two groups, taken together, belong to each other group."""
+    return (size * one + other_size * other) / (size + other_size)
 
 
 def _joined(one: list[int], other: list[int], strengths: Floats) -> list[int]:

@@ -98,5 +98,5 @@ def _cutoff(
         return None
     goal = float(fitted.loss[_best_networks(fitted, best, params)].mean())
     return additive_models(
-        ranking, material, params, task, goal=(goal, fit.networks), l1=params.l1[best]
+        ranking, material, params, task, goal=(goal, fit.networks)
     )  # fmt: skip

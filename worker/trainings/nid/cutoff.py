@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from worker.methods.nid.networks import Design, additive
-from worker.methods.nid.training import Fitted, Recipe, predict, train
+from worker.methods.nid.training import Fitted, predict, train
 from worker.trainings._registry import TrainingTask
 from worker.trainings.nid.gate import row_losses
 from worker.trainings.nid.params import NidParams
@@ -54,19 +54,20 @@ class Cutoff:
 
 def additive_models(
     ranking: Sequence[Members], material: Material, params: NidParams, task: TrainingTask,
-    *, goal: tuple[float, float], l1: float,
+    *, goal: tuple[float, float],
 ) -> Cutoff:  # fmt: skip
     """Train a model for each number of interactions.
 
     Args:
         ranking: Interactions, strongest first.
         goal: Validation and test loss of the networks that see everything.
-        l1: Weight of the L1 norm.
     """
     sets = added(ranking, most=params.cutoff)
+    # No L1 norm: nothing is to be found any more, and strong ones kill the networks of weak interactions.
+    recipe = recipe_of(params, material.target, torch.zeros(len(sets)))
     reporter = Reporter(task, "cutoff", params.epochs)
     fitted = train(
-        _design(sets, material), material.train, material.validation, _recipe(params, material, len(sets), l1),
+        _design(sets, material), material.train, material.validation, recipe,
         seeds=seeds_of(task.seed, len(sets), first=params.trials * len(params.l1)),
         watch=reporter.watch, beat=reporter.beat,
     )  # fmt: skip
@@ -107,7 +108,3 @@ def _design(sets: Sequence[Sequence[Members]], material: Material) -> Design:
     fields = material.fields
     columns = [[fields.columns_of(members) for members in model] for model in sets]
     return additive(fields.inputs, material.target.outputs, columns, hidden=HIDDEN)
-
-
-def _recipe(params: NidParams, material: Material, models: int, l1: float) -> Recipe:
-    return recipe_of(params, material.target, torch.full((models,), l1))

@@ -363,7 +363,7 @@ def test_the_first_model_that_is_good_enough_is_chosen():
 def test_shapes_add_up_to_the_additive_model():
     given = material(product(150))
     params = NidParams(**QUICK)
-    cutoff = additive_models([(0, 1)], given, params, TrainingTask(data=product(150)), goal=(0.0, 0.0), l1=1e-4)
+    cutoff = additive_models([(0, 1)], given, params, TrainingTask(data=product(150)), goal=(0.0, 0.0))
     cutoff = type(cutoff)(**{**vars(cutoff), "chosen": 1})
     shapes = shapes_of(cutoff, given)
 
