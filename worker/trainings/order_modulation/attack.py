@@ -50,21 +50,22 @@ def survivors(
     right = _right(network, inputs, targets)
     yield 0.0, right.clone()
     for epsilon in sorted(epsilons):
+        # Drawn for lost rows too, so that the others start where they do with any other network.
+        start = 2 * torch.rand(inputs.shape, generator=generator).to(inputs) - 1
         alive = right.nonzero()[:, 0]
         if len(alive):
             size = 2.5 * epsilon / steps if step is None else step
-            right[alive] = _attacked(network, inputs[alive], targets[alive], epsilon, box, steps, size, generator)
+            right[alive] = _attacked(network, inputs[alive], targets[alive], start[alive], epsilon, box, steps, size)
         yield epsilon, right.clone()
 
 
 def _attacked(
-    network: nn.Module, inputs: Tensor, targets: Tensor, epsilon: float, box: Box, steps: int, size: float,
-    generator: torch.Generator,
+    network: nn.Module, inputs: Tensor, targets: Tensor, start: Tensor, epsilon: float, box: Box, steps: int,
+    size: float,
 ) -> Tensor:  # fmt: skip
-    """Return which rows withstand the attack: `(rows,)` bool."""
+    """Return which rows withstand the attack that begins at `start`, in -1 to 1 of epsilon: `(rows,)` bool."""
     low = torch.maximum(inputs - epsilon * box.unit, box.low)
     high = torch.minimum(inputs + epsilon * box.unit, box.high)
-    start = 2 * torch.rand(inputs.shape, generator=generator).to(inputs) - 1
     moved = (inputs + epsilon * box.unit * start).clamp(low, high)
     right = torch.ones(len(inputs), dtype=torch.bool, device=inputs.device)
     for _ in range(steps):

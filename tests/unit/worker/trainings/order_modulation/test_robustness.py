@@ -59,6 +59,26 @@ def test_rows_that_are_wrong_from_the_start_count_as_lost():
     assert clean.tolist() == attacked.tolist() == [True, False]
 
 
+def test_a_row_is_attacked_from_the_same_start_whatever_else_is_lost():
+    """Networks are compared, so chance must not fall differently on one of them."""
+    seen = []
+
+    class Watched(nn.Module):
+        def forward(self, inputs):
+            seen.append(inputs[-1].detach().clone())
+            return linear([1.0])(inputs)
+
+    for targets in ([1, 1], [0, 1]):  # the first row survives, or is lost from the start
+        survivors_of = survivors(
+            Watched(), torch.ones(2, 1), torch.tensor(targets), epsilons=[0.1, 0.2], box=box([1.0]), steps=1, step=None,
+            generator=torch.Generator().manual_seed(0),
+        )  # fmt: skip
+        assert all(right[-1] for _, right in survivors_of)
+
+    half = len(seen) // 2
+    assert torch.equal(torch.stack(seen[:half]), torch.stack(seen[half:]))
+
+
 def test_steps_are_as_long_as_asked_for():
     """The random start of this seed is near the input itself: one short step from there changes nothing."""
     network, inputs = linear([1.0]), torch.tensor([[1.5]])
