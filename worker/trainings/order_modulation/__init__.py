@@ -62,14 +62,16 @@ def train(task: TrainingTask, params: OrderModulationParams) -> Trained:
         network, batch, train=split.train, schedule=replace(schedule_of(params), minimised="objective"), task=task,
         loss=_objective(measuring), evaluate=measuring.after_epoch,
     )  # fmt: skip
-    network.load_state_dict(course.best)
+    # `fit` leaves the last epoch's weights in the network.
+    chosen = course.best if params.returned == "best" else _state(network)
+    network.load_state_dict(chosen)
     after = measuring(_frozen(network), "after")
     kept = [(f"{task.name[:180]} epoch {epoch}", state, epoch) for epoch, state in sorted(course.kept.items())]
     models = [
         NewModel(
             state=state, manifest=inputs.manifest.model_copy(update={"name": name, "classes": goal.classes}), epoch=at
         )
-        for name, state, at in (*kept, (task.name, course.best, None))
+        for name, state, at in (*kept, (task.name, chosen, None))
     ]
     return Trained(result=answer(measuring, course, before, after), models=tuple(models))
 
@@ -85,6 +87,10 @@ def _objective(measuring: Measuring) -> Loss:
         return goal.loss_of(logits, targets) + added.to(logits.device)
 
     return loss
+
+
+def _state(network: nn.Module) -> dict[str, Tensor]:
+    return {key: tensor.detach().cpu().clone() for key, tensor in network.state_dict().items()}
 
 
 def _frozen(network: nn.Module) -> nn.Module:

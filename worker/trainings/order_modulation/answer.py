@@ -85,14 +85,9 @@ def _notes(measuring: Measuring, course: Course, after: Findings) -> Iterator[st
             f"Training stopped after epoch {course.epoch}, before the checkpoints {', '.join(map(str, absent))} that "
             "were to be kept."
         )
-    if course.best_epoch == 0:
-        yield "No epoch brought the sum of loss and terms below that of the start, which is returned unchanged."
-    if course.best_epoch == params.epochs:
-        yield "The sum of loss and terms was still falling at the last epoch; more epochs may do better."
-    yield (
-        "Held-out rows chose the epoch and are measured too: accuracies after it are slightly favourable. Δu(r1, r2) "
-        "weighs context orders from 0 on, most near r1, not only those between r1 and r2 (Theorem 2)."
-    )
+    if params.returned == "best":
+        yield from _notes_on_the_choice(course, params.epochs)
+    yield ("Δu(r1, r2) weighs context orders from 0 on, most near r1, not only those between r1 and r2 (Theorem 2).")
     if not is_exact(measuring.seating.players, params.budget):
         yield (
             f"Interactions are sampled: {measuring.seating.players} players, {params.budget} evaluations a row. They "
@@ -102,3 +97,11 @@ def _notes(measuring: Measuring, course: Course, after: Findings) -> Iterator[st
         yield "Attacks move the 0 and 1 of categories like numbers, to values that no row of the table has."
     if after.contexts.relative is None:
         yield "After the training no pair of players interacts at any order."
+
+
+def _notes_on_the_choice(course: Course, epochs: int) -> Iterator[str]:
+    if course.best_epoch == 0:
+        yield "After no epoch the sum of loss and terms was a finite number; the start is returned unchanged."
+    if course.best_epoch == epochs:
+        yield "The sum of loss and terms was still falling at the last epoch; more epochs may do better."
+    yield "Held-out rows chose the epoch and are measured too: accuracies after it are slightly favourable."

@@ -98,6 +98,11 @@ class OrderModulationParams(ClassifierParams):
         "of a picture, or the mean input of the training rows.",
     )
 
+    returned: Literal["best", "last"] = Field(
+        "best",
+        description="Which epoch's network is the result: that of the lowest sum of loss and terms over held-out rows, "
+        "or the last one, as published.",
+    )
     measured_inputs: int = Field(
         10, ge=2, le=1000, description="Held-out rows whose interactions are measured before and after."
     )

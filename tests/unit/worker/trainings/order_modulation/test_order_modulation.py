@@ -147,6 +147,17 @@ def test_an_attacks_step_momentum_and_patience_have_an_effect():
     assert modulated(patience=2, **stuck).result.metrics["epochs"] < 6
 
 
+def test_the_best_or_the_last_epochs_network_is_the_result():
+    steep = {"learning_rate": 1.0, "epochs": 4, "keep_checkpoints": (1, 2, 3, 4)}
+    best, last = (modulated(returned=returned, **steep) for returned in ("best", "last"))
+    at = int(best.result.metrics["best_epoch"])
+
+    assert at < 4
+    for trained, epoch in ((best, at), (last, 4)):
+        assert all(torch.equal(trained.models[-1].state[key], trained.models[epoch - 1].state[key])
+                   for key in trained.models[-1].state)  # fmt: skip
+
+
 def test_a_small_budget_makes_a_sample():
     """Twelve players have 4096 coalitions."""
     size = {"grid_rows": 4, "grid_columns": 3, "epochs": 1}
