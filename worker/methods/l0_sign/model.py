@@ -139,10 +139,12 @@ class L0Sign(nn.Module):
         """Draw the noise that this evaluation has by the design's rules: in training, and always if published."""
         if not self.design.gated or not (self.training or self.design.published):
             return None
-        uniform = torch.rand(len(pairs.row), generator=generator, dtype=self.nodes.dtype)
+        uniform = torch.rand(len(pairs.row), generator=generator, dtype=self.nodes.dtype, device=generator.device)
         if not (self.training and self.design.published):
             return Noise(uniform=uniform)
-        kept = torch.rand(len(uniform), self.design.hidden, generator=generator) >= _DROPPED
+        kept = (
+            torch.rand(uniform.shape[0], self.design.hidden, generator=generator, device=generator.device) >= _DROPPED
+        )
         return Noise(uniform=uniform, kept=kept)
 
     def forward(self, rows: Rows, generator: torch.Generator) -> Evaluation:
