@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.errors import FieldError, InvalidInput, InvalidParameters
+from jobs.errors import InvalidInput
 from worker.methods import _regions, _sam
 from worker.methods._region_params import Boxes, LabelMap, RegionParams
 from worker.methods._regions import Labels
 from worker.methods._registry import Subject
+from worker.methods._seats import refused
 
 
 def segments(subject: Subject, params: RegionParams) -> Labels:
@@ -47,23 +48,19 @@ def _given(given: Boxes | LabelMap | None, *, height: int, width: int) -> Labels
             return _regions.boxes(given.boxes, height=height, width=width)
         labels = _regions.label_map(given.labels if given else (), height=height, width=width)
     except ValueError as error:
-        raise _refused("regions", str(error)) from error
+        raise refused("regions", str(error)) from error
     if labels.max() < 0:
-        raise _refused("regions", "expected at least one label of 0 or above, got none: there is no region to grow in")
+        raise refused("regions", "expected at least one label of 0 or above, got none: there is no region to grow in")
     return labels
 
 
 def _by_sam(subject: Subject, params: RegionParams) -> Labels:
     source = subject.resources.get("sam_model")
     if source is None:
-        raise _refused("prior", "prior sam needs a Segment Anything model, and this service has none; see its settings")
+        raise refused("prior", "prior sam needs a Segment Anything model, and this service has none; see its settings")
     masks = _sam.masks(
         _pixels(subject), source, device=subject.input.device, points_per_side=params.sam_points,
         least_quality=params.sam_quality, least_stability=params.sam_stability, least_area=params.sam_area,
         report=lambda done, total: subject.report("regions", done, total),
     )  # fmt: skip
     return _regions.painted(masks, height=masks.shape[1], width=masks.shape[2])
-
-
-def _refused(parameter: str, detail: str) -> InvalidParameters:
-    return InvalidParameters(detail, errors=[FieldError(pointer=f"/params/{parameter}", detail=detail)])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobs.errors import FieldError, InvalidParameters
 from worker.methods._play import Played
+from worker.methods._seats import refused
 from worker.methods.multi_order.estimates import Pair
 from worker.methods.multi_order.params import MultiOrderParams
 from worker.methods.multi_order.sampled import neighbours
@@ -29,7 +29,7 @@ def _neighbours(played: Played, params: MultiOrderParams) -> list[Pair]:
         return neighbours(params.grid_rows, params.grid_columns, radius=params.radius)
     if played.who == "words":
         return neighbours(1, played.n, radius=params.radius)
-    raise _refused(
+    raise refused(
         "pairs", f"expected pairs all or given, as only cells of a grid and words have neighbours, not {played.who}"
     )
 
@@ -38,12 +38,8 @@ def _given(params: MultiOrderParams, n: int) -> list[Pair]:
     pairs = [(min(i, j), max(i, j)) for i, j in params.given_pairs or ()]
     largest = max(j for _, j in pairs)
     if largest >= n:
-        raise _refused("given_pairs", f"expected players from 0 to {n - 1}, got {largest}")
+        raise refused("given_pairs", f"expected players from 0 to {n - 1}, got {largest}")
     if len(set(pairs)) < len(pairs):
         twice = next(pair for pair in pairs if pairs.count(pair) > 1)
-        raise _refused("given_pairs", f"expected different pairs, got {list(twice)} twice")
+        raise refused("given_pairs", f"expected different pairs, got {list(twice)} twice")
     return pairs
-
-
-def _refused(parameter: str, detail: str) -> InvalidParameters:
-    return InvalidParameters(detail, errors=[FieldError(pointer=f"/params/{parameter}", detail=detail)])
