@@ -14,6 +14,7 @@ from jobs.errors import InvalidParameters
 from worker.methods.nid.training import Fitted, predict
 from worker.trainings._data import Table
 from worker.trainings._registry import Trained, TrainingTask, register_training
+from worker.trainings.nid.anova import f_statistics
 from worker.trainings.nid.answer import Found, answer
 from worker.trainings.nid.cutoff import Cutoff, additive_models
 from worker.trainings.nid.encoding import fitted_fields
@@ -50,8 +51,9 @@ def train(task: TrainingTask, params: NidParams) -> Trained:
     best = _best_l1(fitted, params)
     fit = _fit(fitted, best, material, params)
     cutoff = _cutoff(task, params, material, fit, fitted, best, _ranking(pairs, sets, params))
+    anova = f_statistics(material) if "anova" in params.compare else None
     shapes = shapes_of(cutoff, material) if cutoff else None
-    return Trained(result=answer(Found(params, material, parts, fitted, best, fit, pairs, sets, cutoff, shapes)))
+    return Trained(result=answer(Found(params, material, parts, fitted, best, fit, pairs, sets, cutoff, shapes, anova)))
 
 
 def _table(task: TrainingTask) -> Table:

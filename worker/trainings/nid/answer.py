@@ -40,6 +40,7 @@ class Found:
     sets: Sequence[Judged]
     cutoff: Cutoff | None
     shapes: Shapes | None
+    anova: Floats | None
 
     @property
     def networks(self) -> int:
@@ -92,6 +93,7 @@ def _metrics(found: Found) -> dict[str, float]:
         "stability": stability(found.pairs.trials),
         "relative_improvement": found.cutoff.relative_improvement if found.cutoff else None,
         "known_auc": auc(found.pairs.strength, found.truth) if found.known else None,
+        "known_auc_anova": auc(found.anova, found.truth) if found.known and found.anova is not None else None,
     }
     whole = metrics | {name: value for name, value in extra.items() if value is not None}
     return {name: value for name, value in whole.items() if math.isfinite(value)}
@@ -103,10 +105,17 @@ def _pairs(found: Found) -> list[Interaction]:
     return [
         _interaction(
             "pair", pairs.members[place].tolist(), float(pairs.strength[place]), rank, pairs.trials[:, place],
-            pairs.l1[:, place], int(selected[place]), {"trial_ranks": ranks[:, place].tolist()},
+            pairs.l1[:, place], int(selected[place]),
+            {"trial_ranks": ranks[:, place].tolist(), **_beside(found.anova, place)},
         )
         for rank, place in enumerate(pairs.order[: found.params.most].tolist(), start=1)
     ]  # fmt: skip
+
+
+def _beside(anova: Floats | None, place: int) -> dict[str, JsonValue]:
+    if anova is None:
+        return {}
+    return {"anova_f": float(anova[place]), "anova_rank": 1 + int((anova > anova[place]).sum())}
 
 
 def _sets(found: Found) -> list[Interaction]:
@@ -226,6 +235,10 @@ def _notes(found: Found) -> list[str]:
         notes.append(f"{found.parts.rows} of {len(rows)} rows were used; most_rows sets how many.")
     if found.networks < len(found.fitted.loss):
         notes.append(f"{len(found.fitted.loss) - found.networks} networks diverged and do not count.")
+    if found.params.compare and found.anova is None:
+        notes.append(
+            "The analysis of variance is left out: its products of columns are too many for the rows, or at all."
+        )
     if len(found.known) < len(found.params.known):
         notes.append("Known interactions with a column that is constant cannot be found and are left out.")
     if found.cutoff and not found.cutoff.reached:
@@ -255,6 +268,8 @@ def _arrays(found: Found) -> dict[str, Any]:
         "pair_strengths_by_trial": np.stack([_square(one, pairs, fields) for one in pairs.trials]),
         "pair_strengths_by_l1": np.stack([_square(one, pairs, fields) for one in pairs.l1]),
     }
+    if found.anova is not None:
+        arrays["anova_f"] = _square(found.anova, pairs, fields)
     if found.cutoff is not None:
         fitted = found.cutoff.fitted
         arrays |= {

@@ -57,6 +57,9 @@ class NidParams(Params):
     cutoff_from: Literal["sets", "pairs"] = Field(
         "sets", description="Which ranking the additive model takes them from."
     )
+    compare: tuple[Literal["anova"], ...] = Field(
+        ("anova",), max_length=1, description="Other methods whose ranking stands beside: analysis of variance."
+    )
     known: tuple[Annotated[tuple[str, ...], Field(min_length=2, max_length=64)], ...] = Field(
         (), max_length=100, description="Names of columns that are known to interact: crosses in pictures, and an AUC."
     )

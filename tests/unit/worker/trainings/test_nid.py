@@ -15,6 +15,7 @@ from worker.methods.nid.training import predict
 from worker.trainings._data import Feature, Labels, Table
 from worker.trainings._registry import TrainingTask
 from worker.trainings.nid import train
+from worker.trainings.nid.anova import f_statistics
 from worker.trainings.nid.cutoff import added, additive_models, choice
 from worker.trainings.nid.encoding import MISSING, OTHER, fitted_fields
 from worker.trainings.nid.gate import judged_fit
@@ -70,7 +71,8 @@ def test_the_columns_that_are_multiplied_are_found_and_trusted(found):
     assert pair.details["selected_in"] == pair.details["trials"] == 2
     assert found.details["trusted"]
     assert all(check.passed for check in found.checks)
-    assert found.metrics["known_auc"] == 1.0
+    assert found.metrics["known_auc"] == found.metrics["known_auc_anova"] == 1.0
+    assert pair.details["anova_rank"] == 1
     assert found.metrics["test_score"] > 0.9 > 0.5 > found.metrics["linear_score"]
 
 
@@ -109,7 +111,7 @@ def test_the_same_request_gives_the_same_answer_and_another_seed_another():
         {"average": "arithmetic"}, {"aggregate": "validation"}, {"most_rows": 60}, {"validation": 0.3}, {"test": 0.3},
         {"epochs": 3}, {"batch_size": 20}, {"learning_rate": 0.001}, {"decay": 0.5}, {"patience": 1, "epochs": 30},
         {"most_categories": 2}, {"largest": 2}, {"most": 1}, {"top": 1}, {"cutoff": 0}, {"cutoff_from": "pairs"},
-        {"known": (("a", "b"),)},
+        {"known": (("a", "b"),)}, {"compare": ()},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
@@ -395,6 +397,37 @@ def test_the_linear_baseline_is_least_squares():
     expected = float(((test @ weights - given.test.y.double().numpy()) ** 2).mean())
     assert fit.linear == pytest.approx(expected, rel=1e-2)  # it is shrunk a little
     assert (fit.networks, fit.trusted) == (0.0, True)
+
+
+def test_the_analysis_of_variance_is_that_of_two_nested_models():
+    draw = np.random.default_rng(0)
+    x, kinds = draw.normal(size=(200, 2)), draw.integers(0, 2, 200)
+    y = x[:, 0] * x[:, 1] + kinds + draw.normal(size=200)
+    given = material(regression(number("a", x[:, 0]), number("b", x[:, 1]), text("k", kinds, ("u", "v")), y=y))
+    found = f_statistics(given)
+
+    a, b, k, _ = given.train.x.double().numpy().T
+    rest = [np.ones_like(a), a, b, k, a * k, b * k]
+    small, whole = (_squares(np.stack(terms, 1), given.train.y) for terms in (rest, [*rest, a * b]))
+    # Ten terms are counted: each of a category's inputs is one, though they sum to one.
+    expected = (small - whole) / (whole / (len(a) - 10))
+    assert found is not None
+    assert found[0] == pytest.approx(expected, rel=CLOSE)
+    assert found.argmax() == 0
+
+
+def _squares(terms: np.ndarray, y: torch.Tensor) -> float:
+    target = y[:, 0].double().numpy()
+    return float(((terms @ np.linalg.lstsq(terms, target, rcond=None)[0] - target) ** 2).sum())
+
+
+def test_too_many_products_for_an_analysis_of_variance_are_said():
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(60, 8))
+    result = run(regression(*(number(f"x{k}", x[:, k]) for k in range(8)), y=x[:, 0] * x[:, 1]), epochs=2)
+
+    assert "anova_f" not in result.arrays
+    assert any("analysis of variance is left out" in note for note in result.notes)
 
 
 def test_progress_tells_epochs_and_networks_and_a_report_may_cancel():
