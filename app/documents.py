@@ -201,6 +201,7 @@ class MethodDocument(BaseModel):
     inputs: list[str]
     needs: list[Capability]
     series: list[Series] = Field(description="Which of `samples` and `checkpoints` a request may hold.")
+    needs_input: bool = Field(description="Whether a request holds an input; else the network itself is explained.")
     presets: dict[str, dict[str, JsonValue]]
     cost: dict[str, str] = Field(description="Upper bounds as arithmetic over the parameters, `inputs` and `outputs`.")
     parameters: dict[str, Any] = Field(description="JSON Schema (2020-12) of `params`.")

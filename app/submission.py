@@ -75,7 +75,7 @@ def submit(
     if not recompute and (earlier := _reused(here, job, key)):
         return earlier
     check_quota(here, tenant)
-    return add(here, job, key=key, inputs=(checked.data, *checked.samples))
+    return add(here, job, key=key, inputs=checked.inputs)
 
 
 def add(here: Gateway, job: Job, *, key: IdempotencyKey | None, inputs: Sequence[bytes] = ()) -> Submitted:
@@ -187,7 +187,7 @@ def new_training(here: Gateway, tenant: str, request: TrainingRequest, params: d
 
 def _new_job(tenant: str, request: ExplanationRequest, checked: Checked, here: Gateway) -> Job:
     now = time.time()
-    inputs = [_reference(checked.kind, data) for data in (checked.data, *checked.samples)]
+    inputs = [_reference(checked.kind, data) for data in checked.inputs]
     return Job(
         id=new_id("job"),
         tenant=tenant,
@@ -196,7 +196,7 @@ def _new_job(tenant: str, request: ExplanationRequest, checked: Checked, here: G
         method=checked.spec.id,
         model_id=checked.model.id,
         checkpoint_ids=tuple(earlier.id for earlier in checked.checkpoints),
-        input=inputs[0],
+        input=inputs[0] if inputs else None,
         samples=tuple(inputs[1:]),
         target=checked.target,
         params=checked.params,

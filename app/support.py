@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.documents import SupportDocument
 from jobs.catalog import MethodSpec
 from jobs.errors import FieldError, NotFinished, UnsupportedModel
-from jobs.schemas import Inspection, Manifest, Model, ModelStatus
+from jobs.schemas import Capability, Inspection, Manifest, Model, ModelStatus
 
 
 def ready(model: Model) -> Inspection:
@@ -26,10 +26,13 @@ def ready(model: Model) -> Inspection:
 def support(spec: MethodSpec, manifest: Manifest, inspection: Inspection) -> SupportDocument:
     """Tell whether a method can explain a model, and why not."""
     if manifest.input.kind not in spec.inputs:
-        expected = " or ".join(spec.inputs)
-        return SupportDocument(
-            supported=False, reason=f"{spec.id} explains models of {expected} input, not of {manifest.input.kind} input"
-        )
+        reason = f"{spec.id} explains models of {' or '.join(spec.inputs)} input, not of {manifest.input.kind} input"
+        more = [
+            inspection.obstacles[need]
+            for need in spec.needs
+            if need is Capability.MIXING_LAYER and need in inspection.obstacles
+        ]
+        return SupportDocument(supported=False, reason="; ".join([reason, *more]))
     missing = [need for need in spec.needs if need not in inspection.capabilities]
     reasons = [inspection.obstacles.get(need, f"the model offers no {need.value}") for need in missing]
     return SupportDocument(supported=not missing, reason="; ".join(reasons) or None)

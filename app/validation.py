@@ -41,7 +41,7 @@ class Checked:
     Attributes:
         params: Completed.
         checkpoints: Earlier ones of the model, first to last.
-        data: The input's bytes as a runner reads them; see `app.inputs`.
+        data: The input's bytes as a runner reads them; see `app.inputs`. None where the method needs none.
         samples: Those of further inputs.
     """
 
@@ -51,16 +51,21 @@ class Checked:
     inspection: Inspection
     target: Target | None
     kind: InputKind
-    data: bytes
+    data: bytes | None
     checkpoints: tuple[Model, ...] = ()
     samples: tuple[bytes, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[bytes, ...]:
+        """The input and the further ones."""
+        return self.samples if self.data is None else (self.data, *self.samples)
 
     @property
     def quantities(self) -> dict[str, Any]:
         """What the method's arithmetic can name."""
         return quantities(
             self.params, kind=self.kind, shape=self.model.manifest.input.shape, outputs=self.inspection.outputs,
-            words=max((_words(data) for data in (self.data, *self.samples)), default=0) if self.kind == "tokens" else 0,
+            words=max((_words(data) for data in self.inputs), default=0) if self.kind == "tokens" else 0,
             contrast=self.target is not None and self.target.against is not None,
             samples=1 + len(self.samples), checkpoints=1 + len(self.checkpoints),
         )  # fmt: skip
@@ -98,10 +103,11 @@ def check_explanation(
     _check_target(request.target, inspection.outputs)
     _check_target_is_used(request.target, spec, params)
     checkpoints = tuple(checked_checkpoints(request, spec, model, find_model))
-    data, *further = inputs_bytes(_sent(request, part, part_kind, samples), model.manifest, settings)
+    data, *further = _inputs(spec, request, _sent(request, part, part_kind, samples), model.manifest, settings)
     checked = Checked(
         spec=spec, params=params, model=model, inspection=inspection, target=request.target,
-        kind=model.manifest.input.kind, data=data, checkpoints=checkpoints, samples=tuple(further),
+        kind=model.manifest.input.kind, data=data, checkpoints=checkpoints,
+        samples=tuple(one for one in further if one is not None),
     )  # fmt: skip
     _check_rules(checked)
     return checked
@@ -206,6 +212,18 @@ def _check_series(spec: MethodSpec, request: ExplanationRequest, samples: Sequen
             raise invalid_at(f"/{name}", f"{spec.id} explains {only} at a time; leave {name} out")
     if request.samples and samples:
         raise invalid_at("/samples", "expected further pictures once: as parts `sample` or in the JSON")
+
+
+def _inputs(
+    spec: MethodSpec, request: ExplanationRequest, sent: Sequence[Sent], manifest: Manifest, settings: Settings
+) -> Sequence[bytes | None]:
+    """Return the inputs; a single None for a method that explains the network itself."""
+    if spec.needs_input:
+        return inputs_bytes(sent, manifest, settings)
+    if request.input is not None or sent[0].given is not None:
+        pointer = "/input" if sent[0].given is None else sent[0].given[1]
+        raise invalid_at(pointer, f"{spec.id} explains the network itself, without an input; leave the input out")
+    return [None]
 
 
 def _sent(

@@ -35,6 +35,7 @@ class MethodSpec(Frozen):
     Attributes:
         needs: What the model must offer.
         series: Of what a request may name several.
+        needs_input: False where the network itself is explained, and `inputs` are the kinds of its models.
         cost: Upper bounds of `forwards`, `backwards` and `hessian_rows`, as arithmetic; see `evaluate`.
         parameters: JSON Schema (2020-12) of `params`.
     """
@@ -46,6 +47,7 @@ class MethodSpec(Frozen):
     inputs: tuple[str, ...]
     needs: tuple[Capability, ...]
     series: tuple[Series, ...]
+    needs_input: bool = True
     presets: dict[str, dict[str, JsonValue]]
     cost: dict[str, str]
     parameters: dict[str, Any]

@@ -57,6 +57,8 @@ class Capability(StrEnum):
     FORWARD = "forward"
     GRADIENT = "gradient"
     SECOND_DERIVATIVE = "second-derivative"
+    MIXING_LAYER = "mixing-layer"
+    """A first layer whose weights say which features are combined, with an activation behind it."""
 
 
 # ---------------------------------------------------------------- models
@@ -517,11 +519,13 @@ class Check(Frozen):
 class Explained(Frozen):
     """The output that was explained."""
 
-    index: int
+    index: int | None = Field(None, description="None: all outputs together.")
     against: int | None = None
     label: str | None = None
     against_label: str | None = None
-    value: float = Field(description="Model output at the input: a logit or a difference of two.")
+    value: float | None = Field(
+        None, description="Model output at the input: a logit or a difference of two. None without an input."
+    )
     baseline_value: float | None = None
     probability: float | None = Field(None, description="Softmax probability of class `index` at the input.")
 
@@ -552,7 +556,8 @@ class Explanation(Frozen):
     arrays: Mapping[str, Any] = Field(
         default_factory=dict,
         exclude=True,
-        description="NumPy arrays by name. Known to the renderer: attribution (shape of the input), player_labels "
+        description="NumPy arrays by name. Known to the renderer: attribution (shape of the input), strengths_matrix "
+        "((players, players), of features), player_labels "
         "((height, width), the player that owns each pixel of the picture; -1: none), strengths (every |strength|, "
         "falling).",
     )

@@ -35,6 +35,7 @@ def _entry(method: Method) -> dict[str, Any]:
         "inputs": list(method.inputs),
         "needs": [str(capability) for capability in method.needs],
         "series": list(method.series),
+        "needs_input": method.needs_input,
         "presets": {name: dict(values) for name, values in method.params.presets.items()},
         "cost": dict(method.cost),
         "parameters": method.params.model_json_schema(),

@@ -85,7 +85,7 @@ class Execution:
         with watch.stage("load"):
             module = self._module(order.model)
         with watch.stage("prepare"):
-            subject = self._subject(order, module, report)
+            subject = self._subject(order, method, module, report)
         with watch.stage("compute"):
             explanation = method.explain(subject, method.params.model_validate(job.params))
         report("render", 0, 0)
@@ -112,15 +112,15 @@ class Execution:
         with self._files.open(model.weights_sha256 or model.sha256) as weights:
             return load(model.manifest, weights, device=self._device)
 
-    def _subject(self, order: Compute, module: nn.Module, report: Report) -> Subject:
+    def _subject(self, order: Compute, method: Method, module: nn.Module, report: Report) -> Subject:
         job = order.job
-        if job.input is None:
+        if job.input is None and method.needs_input:
             raise InternalError(f"The explanation job {job.id} has no input.")
         return load_subject(
             job,
             order.model,
             module,
-            [self._files.artifacts.get(one.sha256) for one in (job.input, *job.samples)],
+            [self._files.artifacts.get(one.sha256) for one in (job.input, *job.samples) if one],
             settings=self._settings,
             device=self._device,
             report=report,

@@ -13,7 +13,7 @@ from jobs.errors import FieldError, InputTooLarge, InvalidParameters
 from jobs.schemas import Job, Manifest, Model
 from jobs.settings import Settings
 from worker.devices import chunk_size
-from worker.inputs import read_input
+from worker.inputs import Reading, read_input
 from worker.methods._registry import Checkpoint, Report, Subject, TableCache
 
 _MIB = 2**20
@@ -39,7 +39,7 @@ def load_subject(
         model: Inspected.
         module: Loaded from it, on `device`.
         inputs: The bytes of the input, then of further samples, of the kind that the model's manifest has; see
-            `worker.inputs`.
+            `worker.inputs`. None at all for a method that explains the network itself.
         tables: Of this network.
         checkpoints: Earlier ones of the model.
 
@@ -63,6 +63,7 @@ def load_subject(
             classes=manifest.classes,
             names=read.names,
             words=read.words,
+            features=manifest.features,
             mask_id=manifest.input.mask_id,
             seed=job.seed,
             chunk=_chunk(model, settings),
@@ -73,9 +74,16 @@ def load_subject(
             model_id=model.id,
             model_name=manifest.name,
         )
-        for read in (read_input(data, manifest, settings) for data in inputs)
+        for read in _readings(inputs, manifest, settings)
     ]
     return replace(subjects[0], samples=tuple(subjects[1:]), checkpoints=tuple(checkpoints))
+
+
+def _readings(inputs: Sequence[bytes], manifest: Manifest, settings: Settings) -> list[Reading]:
+    """Read every input; without any, zeros stand for one, so that methods know its shape and names."""
+    if not inputs:
+        return [Reading(input=torch.zeros(manifest.input.shape), names=manifest.input.names)]
+    return [read_input(data, manifest, settings) for data in inputs]
 
 
 def _check_memory(inputs: int, manifest: Manifest, settings: Settings) -> None:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
-from jobs.schemas import Capability, Explanation, InputKind, Players, Series, Target
+from jobs.schemas import Capability, Explanation, FeatureEncoding, InputKind, Players, Series, Target
 
 Report = Callable[[str, int, int], None]
 """`report(stage, done, total)`: progress; raises when the job was canceled, so call it between chunks."""
@@ -80,13 +80,15 @@ class Subject:
 
     Attributes:
         model: In eval mode, parameters frozen; maps `(batch, *shape)` to logits `(batch, outputs)`.
-        input: `shape`, as the model takes it: normalised for images, int64 ids filled up with padding for tokens.
+        input: `shape`, as the model takes it: normalised for images, int64 ids filled up with padding for tokens. Zeros
+            for a method that needs no input.
         target: None means the predicted class.
         pixels: `(height, width, 3)` float in [0, 1]: the picture as the model sees it; None for features and tokens.
         mean, std: Per channel; `input = (pixels - mean) / std` for images.
         names: Of the features; of tokens, the text of each.
         words: The number of the word that each token is part of; None for padding and special tokens, which never
             play. None altogether for images and features.
+        features: How the features were encoded, where the manifest says so.
         mask_id: Id that stands for an absent token.
         seed: Of every random draw.
         chunk: Samples that may go forward and backward at once under the memory budget.
@@ -108,6 +110,7 @@ class Subject:
     classes: tuple[str, ...] | None = None
     names: tuple[str, ...] | None = None
     words: tuple[int | None, ...] | None = None
+    features: FeatureEncoding | None = None
     mask_id: int | None = None
     seed: int = 0
     chunk: int = 8
@@ -141,6 +144,7 @@ class Method:
     inputs: tuple[InputKind, ...]
     cost: Mapping[str, str]
     series: tuple[Series, ...] = ()
+    needs_input: bool = True
 
 
 P = TypeVar("P", bound=Params)
@@ -159,6 +163,7 @@ def register(
     inputs: tuple[InputKind, ...],
     cost: Mapping[str, str],
     series: tuple[Series, ...] = (),
+    needs_input: bool = True,
 ) -> Callable[[Callable[[Subject, P], Explanation]], Callable[[Subject, P], Explanation]]:
     """Register the decorated function as the entry point of method `id`.
 
@@ -166,6 +171,7 @@ def register(
         cost: Upper bounds of `forwards`, `backwards` and `hessian_rows`, as arithmetic over parameter names and
             what else `jobs.quantities` names, such as `inputs`; see `jobs.catalog.evaluate`.
         series: Whether the method takes further inputs (`Subject.samples`) and earlier networks (`.checkpoints`).
+        needs_input: False for a method that explains the network itself; then `inputs` are the kinds of its models.
 
     Raises:
         ValueError: The id is taken.
@@ -176,7 +182,7 @@ def register(
             raise ValueError(f"expected a new method id, got {id!r}, which is registered already")
         _methods[id] = Method(
             id=id, title=title, summary=summary, source=source, params=params, explain=explain,
-            needs=needs, inputs=inputs, cost=cost, series=series,
+            needs=needs, inputs=inputs, cost=cost, series=series, needs_input=needs_input,
         )  # fmt: skip
         return explain
 

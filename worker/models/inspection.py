@@ -17,6 +17,7 @@ from torch.func import functional_call
 from jobs.errors import NumericalError, OutOfMemory, UnsupportedModel
 from jobs.schemas import Capability, Inspection, Manifest, Target
 from worker.methods._chunks import is_out_of_memory
+from worker.methods.nid.reading import obstacle as mixing_obstacle
 from worker.models.surgery import operate
 
 _REPEATS = 3  # The median of as many timings, after one to warm up.
@@ -49,11 +50,12 @@ def inspect(model: nn.Module, manifest: Manifest) -> Inspection:
     probe = _probe(model, manifest)
     outputs = _checked_outputs(model, probe, manifest)
     gradient, row, surgery = _attempt_derivatives(model, probe)
+    mixing = mixing_obstacle(model)
     return Inspection(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         outputs=outputs,
-        capabilities=_capabilities(gradient, row),
-        obstacles=_obstacles(gradient, row),
+        capabilities=_capabilities(gradient, row, mixing),
+        obstacles=_obstacles(gradient, row, mixing),
         seconds_forward=_median_seconds(lambda: _forward(model, probe), probe.device),
         seconds_backward=gradient.seconds,
         seconds_hessian_row=row.seconds,
@@ -203,17 +205,22 @@ def _obstacle(error: RuntimeError | MemoryError) -> str:
     return f"PyTorch has no derivative of this order for the operator {operator[1]}"
 
 
-def _capabilities(gradient: _Finding, row: _Finding) -> tuple[Capability, ...]:
+def _capabilities(gradient: _Finding, row: _Finding, mixing: str | None) -> tuple[Capability, ...]:
     offered = {
         Capability.FORWARD: True,
         Capability.GRADIENT: gradient.obstacle is None,
         Capability.SECOND_DERIVATIVE: row.obstacle is None,
+        Capability.MIXING_LAYER: mixing is None,
     }
     return tuple(capability for capability, has in offered.items() if has)
 
 
-def _obstacles(gradient: _Finding, row: _Finding) -> dict[Capability, str]:
-    found = {Capability.GRADIENT: gradient.obstacle, Capability.SECOND_DERIVATIVE: row.obstacle}
+def _obstacles(gradient: _Finding, row: _Finding, mixing: str | None) -> dict[Capability, str]:
+    found = {
+        Capability.GRADIENT: gradient.obstacle,
+        Capability.SECOND_DERIVATIVE: row.obstacle,
+        Capability.MIXING_LAYER: mixing,
+    }
     return {capability: obstacle for capability, obstacle in found.items() if obstacle is not None}
 
 

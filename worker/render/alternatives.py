@@ -17,7 +17,7 @@ _TOLD = 5
 
 def alternative(name: str, result: Mapping[str, Any]) -> str:
     """A sentence or two; the file's name where the page's tables say more than a sentence could."""
-    if name == "interactions.png":
+    if name in ("interactions.png", "ranking.png"):
         return _interactions(result)
     if name == "orders.png":
         return _orders(OrderProfile.model_validate(result["orders"]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from jobs.context_orders import ContextOrders
 from jobs.schemas import Explanation
 from worker.render.arrays import Floats
@@ -9,10 +11,13 @@ from worker.render.bars import feature_bars, set_bars
 from worker.render.bottleneck import bottleneck
 from worker.render.disturbances import disturbances
 from worker.render.dynamics import dynamics
+from worker.render.heatmap import heatmap
 from worker.render.interactions import interactions
 from worker.render.maps import overlay, saliency
 from worker.render.orders import orders
 from worker.render.pairs import pairs
+from worker.render.players import player_names
+from worker.render.ranking import ranking
 from worker.render.sets import sets
 from worker.render.similarities import similarities
 from worker.render.sparsity import sparsity
@@ -30,10 +35,20 @@ def pictures(explanation: Explanation, pixels: Floats | None) -> dict[str, bytes
     Raises:
         ValueError: A number to be drawn is not finite.
     """
+    if "strengths_matrix" in explanation.arrays:
+        return _of_columns(explanation)
     of_input = _of_features(explanation) if len(explanation.players.shape) == 1 else _of_image(explanation, pixels)
     if explanation.contexts is not None:
         return {**of_input, **_of_contexts(explanation, explanation.contexts, pixels)}
     return {**of_input, **_of_logic(explanation, pixels), **_of_orders(explanation)}
+
+
+def _of_columns(explanation: Explanation) -> dict[str, bytes]:
+    names, matrix = player_names(explanation.players), np.asarray(explanation.arrays["strengths_matrix"])
+    drawn = {"heatmap.png": heatmap(matrix, names, explanation.unit, ())} if matrix.any() else {}
+    if explanation.interactions:
+        drawn["ranking.png"] = ranking(explanation.interactions, names, ())
+    return drawn
 
 
 def _of_image(explanation: Explanation, pixels: Floats | None) -> dict[str, bytes]:

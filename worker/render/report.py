@@ -32,6 +32,8 @@ _CAPTIONS = {
     "bottleneck.png": "How strongly two inputs interact while few, half or nearly all of the others are present. "
     "Networks commonly dip in the middle.",
     "pairs.png": "Which pairs those are. Brown pairs help each other; of a blue one, each takes the other's place.",
+    "heatmap.png": "How strongly every two features can act together; those that belong together stand side by side.",
+    "ranking.png": "The strongest interactions by name.",
     "interactions.png": "What the model combines. The strength of an AND is added to its output when all members are "
     "present, that of an OR when at least one is.",
     "orders.png": "How many inputs the model combines at once: strength added up by the number of members. Strength of "
@@ -63,7 +65,7 @@ def report(result: Mapping[str, Any], pictures: Mapping[str, bytes], *, pixels: 
     page = page_template("report.html").substitute(
         style=style,
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        title=escape(f"Why {class_name(explained)}?"),
+        title=escape(_title(explained)),
         summary=_summary(result, explained),
         notes=notes_section(result.get("notes") or ()),
         passage=passage_section(Players.model_validate(result["players"]).passage),
@@ -92,11 +94,18 @@ def _swatch(rank: int) -> str:
     return f".c{rank}{{background:rgb{colour};color:rgb{colours.ink_on(colour)}}}".replace(" ", "")
 
 
+def _title(explained: Explained) -> str:
+    return "What does the network combine?" if explained.value is None else f"Why {class_name(explained)}?"
+
+
 def _summary(result: Mapping[str, Any], explained: Explained) -> str:
     what = "a logit" if explained.against is None else "a logit difference"
-    sentences = [
-        f"The model gives {escape(class_name(explained))} {what} of <strong>{number(explained.value)}</strong>"
-    ]
+    if explained.value is None:
+        sentences = [f"Read off the network's weights, for {escape(class_name(explained))}, without an input"]
+    else:
+        sentences = [
+            f"The model gives {escape(class_name(explained))} {what} of <strong>{number(explained.value)}</strong>"
+        ]
     if explained.probability is not None:
         sentences[0] += f", a probability of <strong>{number(100 * explained.probability)} %</strong>"
     if explained.baseline_value is not None:

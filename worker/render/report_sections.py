@@ -133,9 +133,12 @@ def _again(result: Mapping[str, Any]) -> str:
         "params": provenance["params"],
         "seed": provenance["seed"],
     }
-    command = (
-        f"curl -s http://127.0.0.1:8000/v1/explanations -F {part}=@INPUT -F request={shlex.quote(json.dumps(request))}"
+    quoted = shlex.quote(json.dumps(request))
+    without_input = explained.get("value") is None
+    sent = (
+        f"-H 'Content-Type: application/json' -d {quoted}" if without_input else f"-F {part}=@INPUT -F request={quoted}"
     )
+    command = f"curl -s http://127.0.0.1:8000/v1/explanations {sent}"
     hint = f"INPUT is the file whose SHA-256 is {provenance['input_sha256']}." if provenance.get("input_sha256") else ""
     return f"<p>On the service that holds this model. {hint}</p><pre>{escape(command)}</pre>"
 

@@ -83,8 +83,10 @@ def subtitle(explanation: Explanation) -> str:
     """`h-sets (paper) · class 281 “tabby” · logit 12.3 · probability 0.97`."""
     explained = explanation.explained
     method = explanation.method + (f" ({explanation.preset})" if explanation.preset else "")
-    parts = [method, class_name(explained), f"{'logit' if explained.against is None else 'logit difference'} "]
-    parts[-1] += number(explained.value)
+    parts = [method, class_name(explained)]
+    if explained.value is not None:
+        what = "logit" if explained.against is None else "logit difference"
+        parts.append(f"{what} {number(explained.value)}")
     if explained.probability is not None:
         parts.append(f"probability {number(explained.probability)}")
     return " · ".join(parts)
@@ -92,6 +94,8 @@ def subtitle(explanation: Explanation) -> str:
 
 def class_name(explained: Explained) -> str:
     """`class 281 “tabby”`, and what it is compared with."""
+    if explained.index is None:
+        return "all outputs"
     name = _named(explained.index, explained.label)
     return name if explained.against is None else f"{name} minus {_named(explained.against, explained.against_label)}"
 

@@ -7,3 +7,7 @@ a set is only as strong as its weakest leg. `strengths` reads the weights, `rank
 Source: Tsang, Cheng & Liu, "Detecting Statistical Interactions from Neural Network Weights", ICLR 2018,
 https://arxiv.org/abs/1705.04977
 """
+
+from worker.methods.nid import explanation
+
+__all__ = ["explanation"]

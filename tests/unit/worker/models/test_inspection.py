@@ -52,7 +52,7 @@ def test_a_whole_network_offers_everything_and_is_measured():
     found = inspect(model, image(32))
 
     assert found.capabilities == (Capability.FORWARD, Capability.GRADIENT, Capability.SECOND_DERIVATIVE)
-    assert found.obstacles == {}
+    assert list(found.obstacles) == [Capability.MIXING_LAYER]
     assert found.outputs == 5
     assert found.parameters == sum(parameter.numel() for parameter in model.parameters())
     assert found.surgery == {"relu": 14, "hardsigmoid": 9}
