@@ -260,6 +260,9 @@ def test_of_a_linear_model_sampling_leaves_noise_and_says_so(budget, known):
     share = {check.name: check for check in answer.checks}["noise-share"].value
     assert answer.contexts.corrected is None or min(answer.contexts.corrected.values) == 0
     assert (share is not None and share > 0.5) if known else share is None
+    hidden = "is not 0 but unknown" if answer.contexts.corrected else "explains all that was measured"
+    assert any(hidden in note for note in answer.notes)
+    assert not any("explains all" in note for note in explain(picture_subject(), params()).notes)
 
 
 def test_more_orders_than_fit_the_memory_are_refused():
