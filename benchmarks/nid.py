@@ -4,8 +4,8 @@
 
 `auc`: pairs of F1 to F10 ranked against the truth. Trials with four L1 weights are trained at once (30,000 rows, a
 third each to learn from, to stop by and left over), pairs are averaged geometrically over the L1 weights of a trial,
-and the value is the mean over trials with the standard deviation beside it. The paper drops the best and the worst of 10
-trials and tunes L1 for each function; here nothing is dropped or tuned. `training_speedup`: seconds of a network in
+and the value is the mean over trials with the standard deviation beside it. The paper drops the best and the worst of
+10 trials and tunes L1 for each function; here nothing is dropped or tuned. `training_speedup`: seconds of a network in
 the ensemble against the same recipe as a plain loop, in this process. `ranking_speedup`: Algorithm 1 against a
 dictionary of tuples, at p = 200. `--quick` has two functions, fewer rows and epochs:
 its AUC says that things run, no more. Seconds are of the CPU.

@@ -73,12 +73,12 @@ def _ranked(places: NDArray[np.int64], gains: NDArray[np.floating], *, most: int
     keys = _prefix_hashes(places, seed=seed).reshape(-1)
     _, group = np.unique(keys, return_inverse=True)
     strengths = np.bincount(group, weights=gains.reshape(-1))
-    proposals = np.split(np.argsort(group, kind="stable"), np.bincount(group).cumsum()[:-1])
+    by_set, ends = np.argsort(group, kind="stable"), np.bincount(group).cumsum()
     ranked = []
     for best in np.argsort(-strengths, kind="stable")[:most]:
         if not strengths[best] > 0:
             break
-        members = {_members(places, int(proposal)) for proposal in proposals[best]}
+        members = {_members(places, int(proposal)) for proposal in by_set[ends[best - 1] if best else 0 : ends[best]]}
         if len(members) > 1:
             return None
         ranked.append(Ranked(members.pop(), float(strengths[best])))
