@@ -88,3 +88,11 @@ class ContextOrders(_Value):
         (), description="At the smallest and largest order of the grid and the one nearest to (n - 2)/2."
     )
     efficiency: Efficiency | None = Field(None, description="Where every coalition was evaluated.")
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Orders of which noise leaves nothing, although something was measured: unknown rather than 0."""
+        if self.corrected is None:
+            return ()
+        both = zip(self.orders, self.corrected.values, self.strength, strict=True)
+        return tuple(order for order, left, measured in both if left == 0 and measured > 0)

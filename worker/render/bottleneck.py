@@ -201,7 +201,7 @@ def _reading(contexts: ContextOrders) -> str:
     middle = min(range(len(contexts.orders)), key=lambda at: abs(contexts.orders[at] - (contexts.players - 2) / 2))
     first, half, last = measured.values[0], measured.values[middle], measured.values[-1]
     what = f"At m = {contexts.orders[middle]} it is {number(half)}, at the ends {number(first)} and {number(last)}"
-    if not all(measured.values[at] for at in (0, middle, -1) if contexts.relative and contexts.relative.values[at]):
+    if {contexts.orders[at] for at in (0, middle, -1)} & set(contexts.hidden):
         return f"{what}: where it is 0, noise of sampling hides it, so nothing can be said of a bottleneck."
     if half >= min(first, last):
         return f"{what}: no bottleneck, the middle is not below both ends."

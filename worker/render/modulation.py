@@ -109,6 +109,10 @@ def _words_of_strength(found: Modulation) -> list[str]:
     ]
     if _shown(after) is None:
         words.append("After the training no pair interacts at any order.")
+    if before.hidden or after.hidden:
+        words.append(
+            "Where a line is at 0, noise of sampling hides the interactions: unknown until the budget is larger."
+        )
     return [*words, *map(_words_of_term, found.after.terms)]
 
 

@@ -154,7 +154,7 @@ def _notes(params: MultiOrderParams, found: Several, contexts: ContextOrders, *,
         return
     if contexts.corrected is None:
         yield "Noise of sampling explains all that was measured: nothing can be said without a larger budget."
-    elif hidden := _hidden(contexts):
+    elif hidden := contexts.hidden:
         yield (
             f"Noise of sampling explains all that was measured at the context orders {_listed(hidden)}: their strength "
             "is not 0 but unknown; a larger budget tells more."
@@ -174,14 +174,6 @@ def _notes(params: MultiOrderParams, found: Several, contexts: ContextOrders, *,
         yield f"Strengths are of {contexts.pairs} chosen pairs, which may interact more, or less, than all pairs do."
     if params.precision is not None and found.precision > params.precision:
         yield f"The wanted precision of {params.precision} was not reached within the budget of {params.budget}."
-
-
-def _hidden(contexts: ContextOrders) -> tuple[int, ...]:
-    """Return the orders of which noise leaves nothing, although something was measured."""
-    if contexts.corrected is None:
-        return ()
-    both = zip(contexts.orders, contexts.corrected.values, contexts.strength, strict=True)
-    return tuple(order for order, left, measured in both if left == 0 and measured > 0)
 
 
 def _arrays(played: Played, found: Several) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def answer(measuring: Measuring, course: Course, before: Findings, after: Findin
 
 
 def _metrics(course: Course, after: Findings) -> dict[str, float]:
-    """Name the numbers of the network as it is returned, over all rows of each side."""
+    """Name the numbers of the returned network, over all rows of each side; of attacks and masks, measured rows."""
     weakest, strongest = after.attacks[1], after.attacks[-1]
     structure = {} if after.structure is None else {"structure": after.structure}
     return {

@@ -111,8 +111,8 @@ def test_the_note_says_no_more_than_the_intervals_do(values, spread, said):
 
 @pytest.mark.parametrize("values", [(0.0, 1.5, 1.5), (1.5, 0.0, 1.5), (1.5, 1.5, 0.0)])
 def test_of_an_order_that_noise_hides_nothing_is_said(values):
-    hidden = contexts(relative=measured(U_SHAPE), corrected=measured(values))
-    absent = contexts(relative=measured((1.5, 0.0, 1.5)), corrected=measured((1.5, 0.0, 1.5)))
+    hidden = contexts(corrected=measured(values))
+    absent = contexts(strength=(0.3, 0.0, 0.3), corrected=measured((1.5, 0.0, 1.5)))
 
     assert "nothing can be said of a bottleneck" in charts._reading(hidden)
     assert "beyond the intervals" in charts._reading(absent)

@@ -14,6 +14,7 @@ from jobs.rules import broken, rules
 from tests.unit.worker.trainings.test_classifier import Kept, layers, mlp, pictures, table, task
 from worker import render
 from worker.models import inspect_state, load
+from worker.render.modulation import _words_of_strength
 from worker.trainings.order_modulation import OrderModulationParams, train
 
 CPU = torch.device("cpu")
@@ -168,6 +169,16 @@ def test_a_small_budget_makes_a_sample():
     assert sampled.checks[0].passed is None
     assert any("sampled" in note for note in sampled.notes)
     assert sampled.modulation.after.contexts.orders[-1] == 10
+    assert not any("hides" in words for words in _words_of_strength(exact.modulation))
+    assert any("hides" in words for words in _words_of_strength(with_order_0_hidden(exact.modulation)))
+
+
+def with_order_0_hidden(found):
+    """As if noise explained all that was measured at order 0."""
+    corrected = found.after.contexts.corrected
+    zero = corrected.model_copy(update={"values": (0.0, *corrected.values[1:])})
+    contexts = found.after.contexts.model_copy(update={"corrected": zero})
+    return found.model_copy(update={"after": found.after.model_copy(update={"contexts": contexts})})
 
 
 def test_one_seed_gives_one_result_and_another_another():
