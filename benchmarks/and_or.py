@@ -33,6 +33,7 @@ from worker.methods.and_or import orders, published, solver
 from worker.methods.and_or.problem import Solution, SparseProblem, noise_band, sparse_problem, values
 
 RATES = (1e-6, 1e-5, 1e-4)
+PRECISE = 1e-7
 MOST_FOR_HIGHS = 10
 MOST_FOR_SHAPIQ = 12
 TRANSFORMED = 20
@@ -97,6 +98,7 @@ def add_cases(rows: Rows, cases: Iterator[tables.Case], *, steps: int) -> None:
         if problem.n <= MOST_FOR_HIGHS:
             optimum, peer_seconds = _timed(highs, problem)
             _add_seconds(rows, case, seconds, "highs", peer_seconds)
+            add_precise(rows, case, problem, optimum)
         _add_gap(rows, case, ours, optimum, None)
         add_published(rows, case, problem, optimum, ours, seconds, steps=steps)
         if problem.n <= MOST_FOR_SHAPIQ:
@@ -111,6 +113,14 @@ def add_ours(rows: Rows, case: tables.Case, problem: SparseProblem) -> tuple[Sol
     rows.add(metric="certified_gap", case=case.name, value=float(solution.gap), unit="of objective")
     rows.add(metric="salient", case=case.name, value=_salient(case, solution), unit="interactions")
     return solution, seconds
+
+
+def add_precise(rows: Rows, case: tables.Case, problem: SparseProblem, optimum: float) -> None:
+    """Solve to `PRECISE`, to compare with the optimum to more digits than the default tolerance has."""
+    solution, seconds = _timed(partial(solver.solve, tolerance=PRECISE), problem)
+    precise = tables.Case(f"{case.name}, tolerance {PRECISE:g}", case.table)
+    rows.add(metric="cpu_seconds", case=precise.name, value=seconds, unit="s")
+    _add_gap(rows, precise, solution, optimum, None)
 
 
 def add_published(

@@ -39,6 +39,20 @@ def test_the_mean_over_orders_is_the_shapley_interaction_index(table):
         assert mean[i, j] == pytest.approx(float(value), abs=ROUNDING)
 
 
+@pytest.mark.parametrize("n", [3, 6, 9])
+def test_the_mean_over_orders_is_shapiq_s_interaction_index(n):
+    shapiq = pytest.importorskip("shapiq")
+    table = np.random.default_rng(n).standard_normal(2**n)
+
+    mean = exact.shapley_interaction_index(exact.multi_order(torch.from_numpy(table)))
+
+    computer = shapiq.ExactComputer(lambda present: table[present.astype(int) @ (1 << np.arange(n))], n_players=n)
+    theirs = computer("SII", order=2)
+    for i in range(n):
+        for j in range(i + 1, n):
+            assert float(mean[i, j]) == pytest.approx(theirs[(i, j)], abs=ROUNDING)
+
+
 @given(games(most=12))
 def test_own_effects_and_interactions_add_up_to_the_output(table):
     """Efficiency, Eq. 5."""
