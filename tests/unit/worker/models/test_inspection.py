@@ -82,7 +82,7 @@ def test_a_model_without_gradients_can_still_be_run_forward():
     found = inspect(frozen(NoGradient()), features(4))
 
     assert found.capabilities == (Capability.FORWARD,)
-    assert found.obstacles.keys() == {Capability.GRADIENT, Capability.SECOND_DERIVATIVE}
+    assert found.obstacles.keys() >= {Capability.GRADIENT, Capability.SECOND_DERIVATIVE}
 
 
 class Greedy(torch.autograd.Function):

@@ -62,7 +62,7 @@ def test_every_document_has_a_name_that_a_job_can_have():
 
     found = documents(atoms, 0.0, indices, evaluations=64)
 
-    assert {f"{name}.json" for name in found} == set(DOCUMENTS)
+    assert {f"{name}.json" for name in found} <= set(DOCUMENTS)
 
 
 def test_shapiq_reads_the_and_part_and_converts_it(tmp_path):
