@@ -129,9 +129,7 @@ def test_profiles_are_averages_over_inputs_with_one_band_and_one_threshold(train
 
     tables = torch.stack([play(one, QUICK, most=20).table(one)[0] for one in (given, *given.samples)])
     band, salience = (reference.threshold(tables.tolist(), share) for share in (QUICK.noise, QUICK.salience))
-    models = [
-        solve_tables(table[None], QUICK, band=torch.tensor(band), report=given.report)[1] for table in tables
-    ]
+    models = [solve_tables(table[None], QUICK, band=torch.tensor(band), report=given.report)[1] for table in tables]
     positive, negative = reference.profile([model.atoms[0].tolist() for model in models])
     assert explanation.details["noise_band"] == pytest.approx(band)
     assert explanation.orders.threshold == pytest.approx(salience)
