@@ -100,7 +100,8 @@ class Desk:
         self.slots.stop_replacing()
 
     def close(self) -> None:
-        """End the runners."""
+        """Stop, and end the runners."""
+        self.stop()
         self.trainers.close()
         self.slots.close()
 
