@@ -32,7 +32,12 @@ def csv_columns(path: Path, manifest: DatasetManifest, warnings: list[str]) -> t
     check_encoding(path, manifest)
     first = _first_line(path, manifest)
     delimiter = manifest.delimiter or max(DELIMITERS, key=first.count)
-    cells = next(csv.reader([first], delimiter=delimiter), [])
+    try:
+        cells = next(csv.reader([first], delimiter=delimiter), [])
+    except csv.Error as error:  # lines that end in a carriage return alone, or a cell beyond 128 KiB
+        raise InvalidInput(
+            f"the first row is no CSV ({error}); save the file with line feeds at the ends of lines"
+        ) from error
     if not any(cells):
         raise InvalidInput("the first row is empty; expected the names of the columns")
     if len(cells) > MAX_COLUMNS:

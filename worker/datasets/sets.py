@@ -118,19 +118,22 @@ def _portions(path: Path, *, with_values: bool) -> Iterator[Portion]:
         while data := file.read(PORTION_BYTES):
             head, newline, left_next = (left + data).rpartition(b"\n")
             left = left_next
-            if newline:
-                yield (portion := _parsed(head.split(b"\n"), row, with_values=with_values))
-                row += len(portion.labels)
+            if newline and (lines := _without_last_blank(head.split(b"\n"))):
+                yield _parsed(lines, row, with_values=with_values)
+                row += len(lines)
             elif len(left) > PORTION_BYTES:
                 raise InputTooLarge(f"row {row + 1} is longer than {PORTION_BYTES} bytes")
     if left.strip():
         yield _parsed([left], row, with_values=with_values)
 
 
+def _without_last_blank(lines: list[bytes]) -> list[bytes]:
+    """Drop the last line where it is blank: only the end of the file may be."""
+    return lines if lines[-1].strip() else lines[:-1]
+
+
 def _parsed(lines: list[bytes], before: int, *, with_values: bool) -> Portion:
     """Parse whole lines at once; where that fails, line by line to name the one at fault."""
-    if not lines[-1].strip():
-        lines = lines[:-1]  # only the end of the file may be blank
     try:
         return _joined(lines, with_values=with_values)
     except (ValueError, OverflowError):

@@ -57,6 +57,8 @@ def test_rows_read_the_same_in_many_portions(read, monkeypatch):
         ("1 4\n\n0 3\n", "sets", "row 2 is blank"),
         ("1 4\n1 3\n", "sets", "at least two classes"),
         ("1\n0\n", "sets", "no id in the whole file"),
+        ("\n", "sets", "no id in the whole file"),
+        (" \n", "libfm", "no id in the whole file"),
         ("1 4\n0 99999999999999999999999\n", "sets", "row 2, entry 1: expected an id"),
     ],
 )

@@ -79,6 +79,7 @@ def test_the_task_is_inferred_and_can_be_set(read, labels, manifest, task, class
         ("a,b\n1,2\n", {}, "at least 2 rows"),
         ("a,b\n", {}, "no value|at least 2 rows"),
         ("\n", {}, "first row is empty"),
+        ("\ra,b", {}, "first row is no CSV"),
         ("a,b\n,1\n,2\n", {}, "no column but the target has a value"),
         ("a,b\n1,\n2,\n", {}, "target 'b' has no value in any of 2"),
         ("a,b\n1,5\n2,5\n", {}, "target 'b' is constant"),
