@@ -66,11 +66,40 @@ def sampler(name, *, budget, precision=None):
 SAMPLERS = {name: sampler(name, budget=budget) for name, budget in ENOUGH.items()}
 
 
+LARGE = 16
+LARGE_ORDERS = (2, 7, 12)
+LARGE_PAIRS = [(i, j) for i in range(LARGE) for j in range(i + 1, LARGE)]
+LARGE_SAMPLERS = {
+    "layered": lambda game, g: layered(
+        game, LARGE, training=150, generator=g, orders=LARGE_ORDERS, budget=1000, precision=None
+    ),
+    "published": lambda game, g: published(
+        game, LARGE, pairs=LARGE_PAIRS, generator=g, orders=LARGE_ORDERS, budget=4 * 120 * 3 * 2, precision=None
+    ),
+    "stars": lambda game, g: stars(
+        game, LARGE, pairs=LARGE_PAIRS, generator=g, orders=LARGE_ORDERS, budget=137 * 3 * 3, precision=None
+    ),
+    "sub-cubes": lambda game, g: sub_cubes(
+        game, LARGE, size=4, generator=g, orders=LARGE_ORDERS, budget=16 * 3 * 17, precision=None
+    ),
+}
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_estimates_are_unbiased_and_know_their_error(name):
-    found = [SAMPLERS[name](Table(TABLE), torch.Generator().manual_seed(seed)) for seed in range(SEEDS)]
-    exact = multi_order(TABLE)[list(found[0].orders)]
-    i, j = torch.triu_indices(N, N, offset=1)
+    _check_estimates(SAMPLERS[name], TABLE)
+
+
+@pytest.mark.parametrize("name", LARGE_SAMPLERS)
+def test_estimates_are_unbiased_for_sixteen_players_too(name):
+    _check_estimates(LARGE_SAMPLERS[name], bent_quadratic(LARGE))
+
+
+def _check_estimates(estimate, values):
+    n = len(values).bit_length() - 1
+    found = [estimate(Table(values), torch.Generator().manual_seed(seed)) for seed in range(SEEDS)]
+    exact = multi_order(values)[list(found[0].orders)]
+    i, j = torch.triu_indices(n, n, offset=1)
 
     errors = torch.stack([one.values - exact for one in found])[:, :, i, j]  # (seeds, orders, pairs)
     counts = (~errors.isnan()).sum(0)
