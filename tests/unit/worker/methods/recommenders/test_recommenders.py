@@ -19,9 +19,8 @@ JOINING = ("deepfm", "xdeepfm", "autoint")
 
 def values_of(*rows):
     """Numbers around 1, of either sign."""
-    return (
-        1.5 * torch.randn(sum(map(len, rows)), generator=torch.Generator().manual_seed(5), dtype=torch.float64).tolist()
-    )
+    generator = torch.Generator().manual_seed(5)
+    return (1.5 * torch.randn(sum(map(len, rows)), generator=generator, dtype=torch.float64)).tolist()
 
 
 def model_of(name, fields=None):
