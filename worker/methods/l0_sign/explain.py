@@ -67,7 +67,7 @@ class PairTable:
     def of(cls, model: L0Sign, rows: Rows) -> PairTable:
         """Ask `model` once for each different pair in `rows`, whose values are taken as 1."""
         keys = torch.unique(pair_keys(rows, pairs_of(rows), features=model.design.features))
-        return cls(keys, *_asked(model, keys))
+        return cls(keys, *asked(model, keys))
 
     def contributions(self, model: L0Sign, rows: Rows) -> Contributions:
         """Take the predictions of `rows` without noise apart; pairs that are not in the table are asked for.
@@ -84,16 +84,22 @@ class PairTable:
 
     def _looked_up(self, model: L0Sign, keys: Tensor) -> tuple[Tensor, Tensor]:
         if not len(self.keys):
-            return _asked(model, keys)
+            return asked(model, keys)
         place = torch.searchsorted(self.keys, keys).clamp_(max=len(self.keys) - 1)
         gates, scores = self.gates[place], self.scores[place]
         new = (self.keys[place] != keys).nonzero().squeeze(1)
-        gates[new], scores[new] = _asked(model, keys[new])
+        gates[new], scores[new] = asked(model, keys[new])
         return gates, scores
 
 
-def _asked(model: L0Sign, keys: Tensor) -> tuple[Tensor, Tensor]:
-    """Return gates without noise and scores of the given pairs, `(n,)` each, a bounded number at once."""
+def asked(model: L0Sign, keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Return gates without noise and scores of pairs of features whose values are 1, `(n,)` each.
+
+    Args:
+        keys: `(n,)` of `pair_keys`; a bounded number is evaluated at once.
+    """
+    if not len(keys):
+        return model.nodes.new_empty(0), model.nodes.new_empty(0)
     gates, scores = zip(*(_part(model, part) for part in torch.split(keys, _ASKED_AT_ONCE)), strict=True)
     return torch.cat(gates), torch.cat(scores)
 

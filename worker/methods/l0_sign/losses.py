@@ -67,18 +67,14 @@ def gate_penalty(evaluation: Evaluation) -> Tensor:
         return evaluation.outputs.new_zeros(())
     if evaluation.nodes is not None:
         return evaluation.penalty.sum() / max(len(evaluation.penalty), 1)
-    return _mean_over_rows(evaluation, evaluation.penalty)
+    return evaluation.times @ evaluation.penalty / max(len(evaluation.rows), 1)
 
 
 def message_penalty(evaluation: Evaluation) -> Tensor:
     """Return ‖z_n‖², mean over rows; published: the squared nodes, summed over the batch."""
     if evaluation.nodes is not None:
         return evaluation.nodes.square().sum()
-    return _mean_over_rows(evaluation, evaluation.squares)
-
-
-def _mean_over_rows(evaluation: Evaluation, by_pair: Tensor) -> Tensor:
-    return (by_pair * (1 + evaluation.pairs.apart.to(by_pair.dtype))).sum() / max(len(evaluation.rows), 1)
+    return evaluation.times @ evaluation.squares / max(len(evaluation.rows), 1)
 
 
 def _losses(outputs: Tensor, targets: Tensor, objective: Objective) -> Tensor:

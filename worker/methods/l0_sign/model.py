@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from worker.methods.l0_sign.hard_concrete import HardConcrete
-from worker.methods.l0_sign.pairs import Distinct, Pairs, Rows, distinct_pairs, pairs_of
+from worker.methods.l0_sign.pairs import Distinct, Pairs, Rows, distinct_pairs, pairs_of, times_of
+from worker.methods.l0_sign.perceptron import Affine, Perceptron
 
 Compat = Literal["paper", "published"]
 _DROPPED = 0.5
@@ -83,15 +84,16 @@ class Noise:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a network says of a batch; everything but `outputs` and `nodes` is by pair, in the order of `pairs`.
+    """What a network says of a batch.
 
     Attributes:
         outputs: `(rows, outputs)`; of a row without features, the bias.
-        gates: e_ij.
+        gates: `(pairs,)`: e_ij.
         scores: `(pairs, outputs)`: w_g · z_ij.
-        shares: What a pair's message counts in its row's prediction.
-        penalty: π_ij; None without gates.
-        squares: ‖z_ij‖².
+        shares: `(pairs,)`: what a pair's message counts in its row's prediction.
+        times: `(distinct,)`: how often each distinct pair is (i, j) or (j, i) in the rows.
+        penalty: π_ij: `(distinct,)`, and of a published network `(pairs,)`; None without gates.
+        squares: `(distinct,)`: ‖z_ij‖².
         nodes: `(entries, embedding)`, the updated nodes of a published network; None of others.
     """
 
@@ -101,6 +103,7 @@ class Evaluation:
     gates: Tensor
     scores: Tensor
     shares: Tensor
+    times: Tensor
     penalty: Tensor | None
     squares: Tensor
     nodes: Tensor | None
@@ -126,12 +129,12 @@ class L0Sign(nn.Module):
         nodes = torch.randn(rows, design.embedding, generator=generator)
         nodes[-1] = 0  # never seen in training unless rare features are made unknown: it says nothing of its own
         self.nodes = nn.Parameter(nodes)
-        self.pair = _Perceptron(design.embedding, hidden, design.embedding, generator)
-        self.head = _Affine(design.embedding, design.outputs, generator)
+        self.pair = Perceptron(design.embedding, hidden, design.embedding, generator)
+        self.head = Affine(design.embedding, design.outputs, generator)
         if design.gated:
             spread = 0.01 * torch.randn(rows, design.edge_embedding, generator=generator)
             self.edge_nodes = nn.Parameter(_EDGES_OPEN + spread)
-            self.edge = _Perceptron(design.edge_embedding, hidden, 1, generator)
+            self.edge = Perceptron(design.edge_embedding, hidden, 1, generator)
             with torch.no_grad():
                 self.edge.outer.weight.add_(_EDGES_OPEN)
 
@@ -161,44 +164,48 @@ class L0Sign(nn.Module):
         if self.design.published:
             rows = Rows(offsets=rows.offsets, features=rows.features)
         distinct = distinct_pairs(rows, pairs, features=self.design.features)
-        z = self.messages(distinct)
-        log_alpha = self._log_alpha(distinct, noise)
-        gates = self._gates(log_alpha, pairs, noise)
+        z, log_alpha = self.messages(distinct), self._log_alpha(distinct, noise)
+        gates = self._gates(log_alpha, distinct, noise)
         shares = shares_of(self.design, rows, pairs, gates)
-        scores = (z @ self.head.weight.T)[distinct.of_pair]
-        outputs = self.head.bias.repeat(len(rows), 1).index_add(0, pairs.row, (gates * shares)[:, None] * scores)
+        scores = (self.head.weight @ z.T).index_select(1, distinct.of_pair)  # (outputs, pairs)
+        start = self.head.bias[:, None].expand(-1, len(rows))
         return Evaluation(
-            rows=rows, pairs=pairs, outputs=outputs, gates=gates, scores=scores, shares=shares,
+            rows=rows, pairs=pairs, outputs=start.index_add(1, pairs.row, gates * shares * scores).T, gates=gates,
+            scores=scores.T, shares=shares, times=times_of(pairs, distinct).to(z.dtype), squares=z.square().sum(1),
             penalty=None if log_alpha is None else self.design.gate.penalty(log_alpha),
-            squares=z.square().sum(1)[distinct.of_pair],
             nodes=self._heard(rows, pairs, gates, z[distinct.of_pair]) if self.design.published else None,
         )  # fmt: skip
 
     def messages(self, distinct: Distinct) -> Tensor:
         """Return z = h(x_i v_i, x_j v_j), before the gate, `(distinct, embedding)`."""
-        product = self.nodes[distinct.low] * self.nodes[distinct.high]
+        product = _products(self.nodes, distinct)
         if distinct.product is not None:
             product = product * distinct.product[:, None].to(product.dtype)
-        return self.pair.outer.of(self.pair.activations(product))
+        return self.pair.outer.of(self.pair.activations(product.T)).T
 
     def log_alphas(self, distinct: Distinct) -> Tensor:
         """Return f_ep(v^e_i, v^e_j), the log α of the gates, `(distinct,)`."""
-        return self.edge.outer.of(self._edge_hidden(distinct)).squeeze(1)
+        return self.edge.outer.of(self._edge_hidden(distinct)).squeeze(0)
 
     def _edge_hidden(self, distinct: Distinct) -> Tensor:
-        return self.edge.activations(self.edge_nodes[distinct.low] * self.edge_nodes[distinct.high])
+        return self.edge.activations(_products(self.edge_nodes, distinct).T)
 
     def _log_alpha(self, distinct: Distinct, noise: Noise | None) -> Tensor | None:
+        """Return log α by distinct pair; of a published network by pair, as each drops hidden units of its own."""
         if not self.design.gated:
             return None
+        if not self.design.published:
+            return self.log_alphas(distinct)
         if noise is None or noise.kept is None:
-            return self.log_alphas(distinct)[distinct.of_pair]
-        left = self._edge_hidden(distinct)[distinct.of_pair] * noise.kept / (1 - _DROPPED)
-        return self.edge.outer.of(left).squeeze(1)
+            return self.log_alphas(distinct).index_select(0, distinct.of_pair)
+        left = self._edge_hidden(distinct).index_select(1, distinct.of_pair) * noise.kept.T / (1 - _DROPPED)
+        return self.edge.outer.of(left).squeeze(0)
 
-    def _gates(self, log_alpha: Tensor | None, pairs: Pairs, noise: Noise | None) -> Tensor:
+    def _gates(self, log_alpha: Tensor | None, distinct: Distinct, noise: Noise | None) -> Tensor:
         if log_alpha is None:
-            return torch.ones(len(pairs.row), dtype=self.nodes.dtype, device=self.nodes.device)
+            return torch.ones(len(distinct.of_pair), dtype=self.nodes.dtype, device=self.nodes.device)
+        if not self.design.published:
+            log_alpha = log_alpha.index_select(0, distinct.of_pair)
         gate = self.design.gate
         return gate.at_rest(log_alpha) if noise is None else gate.drawn(log_alpha, noise.uniform)
 
@@ -216,10 +223,16 @@ def shares_of(design: Design, rows: Rows, pairs: Pairs, gates: Tensor) -> Tensor
     weight = 1 / _neighbours(design, rows, pairs, gates)
     if rows.values is not None:
         weight = weight * rows.values.to(weight.dtype)
-    share = weight[pairs.second]
+    weight = weight / rows.lengths.to(weight.dtype).index_select(0, rows.row_of)
+    share = weight.index_select(0, pairs.second)
     if not design.published:
-        share = share + weight[pairs.first] * pairs.apart
-    return share / rows.lengths[pairs.row]
+        share = share + weight.index_select(0, pairs.first) * pairs.apart
+    return share
+
+
+def _products(nodes: Tensor, distinct: Distinct) -> Tensor:
+    # Not nodes[…], whose gradient takes five times as long.
+    return nodes.index_select(0, distinct.low) * nodes.index_select(0, distinct.high)
 
 
 def _neighbours(design: Design, rows: Rows, pairs: Pairs, gates: Tensor) -> Tensor:
@@ -231,28 +244,3 @@ def _neighbours(design: Design, rows: Rows, pairs: Pairs, gates: Tensor) -> Tens
     if not design.published:
         degrees.index_add_(0, pairs.first, open * pairs.apart)
     return degrees.clamp(min=1)
-
-
-class _Perceptron(nn.Module):
-    """One hidden layer of rectified units."""
-
-    def __init__(self, into: int, hidden: int, out: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.inner = _Affine(into, hidden, generator)
-        self.outer = _Affine(hidden, out, generator)
-
-    def activations(self, x: Tensor) -> Tensor:
-        return torch.relu(self.inner.of(x))
-
-
-class _Affine(nn.Module):
-    """W x + b, uniform within ±1/√fan-in at first; drawn from a generator, which `nn.Linear` cannot take."""
-
-    def __init__(self, into: int, out: int, generator: torch.Generator) -> None:
-        super().__init__()
-        bound = into**-0.5
-        self.weight = nn.Parameter((2 * torch.rand(out, into, generator=generator) - 1) * bound)
-        self.bias = nn.Parameter((2 * torch.rand(out, generator=generator) - 1) * bound)
-
-    def of(self, x: Tensor) -> Tensor:
-        return nn.functional.linear(x, self.weight, self.bias)

@@ -147,5 +147,10 @@ def distinct_pairs(rows: Rows, pairs: Pairs, *, features: int) -> Distinct:
     return Distinct(low=low, high=high, product=product, of_pair=of_pair)
 
 
+def times_of(pairs: Pairs, distinct: Distinct) -> Tensor:
+    """Count how often each distinct pair is (i, j) or (j, i), once if i = j: `(distinct,)` int64."""
+    return torch.zeros_like(distinct.low).index_add_(0, distinct.of_pair, 1 + pairs.apart.long())
+
+
 def _offsets(lengths: Tensor) -> Tensor:
     return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
