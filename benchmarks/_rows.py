@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parent.parent
@@ -44,11 +45,23 @@ class Rows:
         benchmark: Name of the benchmark, and of the file.
         device: What computed, such as ``cpu`` or ``NVIDIA H100``.
         threads: Of torch's kernels; default: the cores this process may use.
+        at_once: Write and print every row as it comes: for long benchmarks, of which a run cut short is worth keeping.
+        keep: Leave rows of the old file that no row of the same metric and case replaces: for a part of a benchmark.
     """
 
-    def __init__(self, benchmark: str, *, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        benchmark: str,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        at_once: bool = False,
+        keep: bool = False,
+    ) -> None:
         self.benchmark = benchmark
         self.rows: list[Row] = []
+        self._at_once = at_once
+        self._old = _lines(self._file) if keep else []
         self._device = device
         self._threads = threads if threads is not None else len(os.sched_getaffinity(0))
         self._versions = _versions()
@@ -71,13 +84,25 @@ class Rows:
             device=device or self._device, threads=self._threads, versions=self._versions, commit=self._commit,
         )  # fmt: skip
         self.rows.append(row)
+        if self._at_once:
+            print("  ".join(_cells(row)).rstrip(), flush=True)
+            self._write()
 
     def finish(self) -> None:
         """Print the table and write the file."""
         print(table(self.rows))
+        self._write()
+
+    @property
+    def _file(self) -> Path:
+        return RESULTS / f"{self.benchmark}.jsonl"
+
+    def _write(self) -> None:
+        new = {(row.metric, row.case) for row in self.rows}
+        old = [line for line in self._old if (line["metric"], line["case"]) not in new]
+        lines = [json.dumps(line, ensure_ascii=False) for line in (*old, *map(asdict, self.rows))]
         RESULTS.mkdir(exist_ok=True)
-        lines = [json.dumps(asdict(row), ensure_ascii=False) for row in self.rows]
-        (RESULTS / f"{self.benchmark}.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        self._file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def __enter__(self) -> Rows:
         return self
@@ -100,6 +125,10 @@ def table(rows: Sequence[Row]) -> str:
 def _cells(row: Row) -> tuple[str, ...]:
     ratio = "" if row.ratio is None else f"{row.ratio:.4g}"
     return row.metric, row.case, f"{row.value:.4g}", row.unit, ratio, row.peer or ""
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
 
 
 def _versions() -> dict[str, str]:
