@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, embedding, lin
 from worker.methods.l0_sign.hard_concrete import HardConcrete
 from worker.methods.l0_sign.losses import Lambdas
 from worker.methods.l0_sign.model import L0Sign
-from worker.methods.l0_sign.pairs import Pairs, Rows, pairs_of
+from worker.methods.l0_sign.pairs import Rows, pairs_of
 
 
 @dataclass(frozen=True, kw_only=True)
