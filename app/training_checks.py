@@ -115,7 +115,9 @@ def _check_rules(
 ) -> None:
     """Some values do not go together, or not with these rows; see `jobs.rules`."""
     shape = (model.manifest.input.shape if model else found.shape) or ()
-    names = training_quantities(params, kind=found.kind, shape=shape, columns=len(found.feature_columns))
+    names = training_quantities(
+        params, kind=found.kind, task=found.task, shape=shape, columns=len(found.feature_columns)
+    )
     if faults := list(broken(rules(spec.parameters), names)):
         raise InvalidParameters(f"the parameters do not fit the training {spec.id}: {faults[0].detail}", errors=faults)
 
@@ -131,8 +133,13 @@ def _check_architecture(architecture: Architecture, found: DatasetInspection) ->
         if found.kind != "images":
             raise invalid_at("/architecture", f"{architecture.name} takes pictures, the dataset holds {found.kind}")
         given = architecture.arguments.get("num_classes", _outputs(found))
-    else:
+    elif isinstance(architecture, SequentialArchitecture):
         given = _last_outputs(architecture, found)
+    else:
+        detail = (
+            f"a training starts from a torchvision or sequential architecture, not from family {architecture.family}"
+        )
+        raise invalid_at("/architecture", detail, UnsupportedModel)
     if given != _outputs(found):
         detail = f"the architecture has {given} output(s), the dataset needs {_needed(found)}"
         raise invalid_at("/architecture", detail, UnsupportedModel)

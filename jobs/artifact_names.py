@@ -22,6 +22,8 @@ DOCUMENTS: Final[Mapping[str, str]] = {
     "k-sii.json": "k-Shapley values (k-SII), as shapiq's InteractionValues",
     "stii.json": "Shapley-Taylor interaction index, as shapiq's InteractionValues",
     "shapes.json": "shape functions of an additive model: what columns and pairs of them add, at some of their values",
+    "rows.json": "some predictions of L0-SIGN taken apart: every edge with its gate and contribution",
+    "feature.json": "the feature that takes part most in L0-SIGN's predictions, and its strongest partners",
     "fsii.json": "Faithful Shapley interaction index, as shapiq's InteractionValues",
 }
 """What documents of an answer may be called, and what each holds."""

@@ -70,16 +70,24 @@ def _compared(given: JsonValue) -> float:
 
 
 def training_quantities(
-    params: Mapping[str, JsonValue], *, kind: str, shape: Sequence[int], columns: int
+    params: Mapping[str, JsonValue], *, kind: str, task: str, shape: Sequence[int], columns: int
 ) -> dict[str, Any]:
     """Return the names of a training's expressions with their values.
 
     Args:
         params: Completed parameters; each is a name.
         kind: Of the dataset; `dataset_kind`.
+        task: What it is for; `task`.
         shape: (channels, height, width) of the network's pictures; `channels`, `height`, `width`, 0 of tables.
         columns: That a network may learn from; `columns`, 0 of pictures.
     """
     channels, height, width = shape if kind == "images" else (0, 0, 0)
-    sizes = {"dataset_kind": kind, "channels": channels, "height": height, "width": width, "columns": columns}
+    sizes = {
+        "dataset_kind": kind,
+        "task": task,
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "columns": columns,
+    }
     return {**params, **sizes}

@@ -35,18 +35,21 @@ class Schedule:
     Attributes:
         patience: Epochs without a better validation loss after which to stop; None: never before the last.
         keep: Epochs after which a copy of the network is kept.
+        momentum: Of sgd.
         minimised: Name of the number that the loss is; the best epoch is the one where it is lowest on validation rows.
+        decay: Of adagrad's learning rate, by step.
     """
 
     epochs: int
     batch_size: int
-    optimizer: Literal["adam", "sgd"]
+    optimizer: Literal["adam", "sgd", "adagrad"]
     learning_rate: float
     momentum: float
     weight_decay: float
     patience: int | None
     keep: tuple[int, ...] = ()
     minimised: str = "loss"
+    decay: float = 0.0
 
 
 @dataclass
@@ -74,6 +77,9 @@ def fit(
     task: TrainingTask,
     loss: Loss,
     evaluate: Callable[[nn.Module], dict[str, float]],
+    judged: Callable[[Mapping[str, float]], float] | None = None,
+    begin: Callable[[int], None] | None = None,
+    save_last: bool = False,
 ) -> Course:
     """Train `network` in place; return the course, with the state of the best epoch on validation rows.
 
@@ -83,6 +89,9 @@ def fit(
         train: `(n,)` indices of the rows to learn from.
         evaluate: Called after every epoch; gives `validation_loss` (or what is `minimised`), and what else is to be a
             curve.
+        judged: An epoch's numbers → what is lowest in the best epoch; default: `validation_loss`, as above.
+        begin: Called before every epoch with how many are done.
+        save_last: Save after the last epoch too, so that the training can be taken further.
 
     Raises:
         NumericalError: The loss is not finite.
@@ -90,17 +99,25 @@ def fit(
     """
     optimizer = _optimizer(network, schedule)
     course = _resumed(network, optimizer, task) or Course(best=_copied(network))
-    while course.epoch < schedule.epochs and not course.stale(schedule.patience):
+    while _goes_on(course, schedule):
+        if begin is not None:
+            begin(course.epoch)
         numbers = _epoch(network, batch, train, optimizer, schedule, task, loss, course)
         course.epoch += 1
         network.eval()
         with torch.no_grad():
             numbers |= evaluate(network)
-        _note(course, network, numbers, schedule)
+        _note(course, network, numbers, schedule, judged)
         task.report("train", course.epoch, schedule.epochs, numbers)
-        if task.checkpoints.due() and course.epoch < schedule.epochs:
+        if (save_last and not _goes_on(course, schedule)) or (
+            task.checkpoints.due() and course.epoch < schedule.epochs
+        ):
             task.checkpoints.save(_save_point(course, network, optimizer))
     return course
+
+
+def _goes_on(course: Course, schedule: Schedule) -> bool:
+    return course.epoch < schedule.epochs and not course.stale(schedule.patience)
 
 
 def curves(course: Course) -> tuple[Curve, ...]:
@@ -153,10 +170,13 @@ def _drawn_for(seed: int, epoch: int) -> Iterator[None]:
         yield
 
 
-def _note(course: Course, network: nn.Module, numbers: Mapping[str, float], schedule: Schedule) -> None:
+def _note(
+    course: Course, network: nn.Module, numbers: Mapping[str, float], schedule: Schedule,
+    judge: Callable[[Mapping[str, float]], float] | None,
+) -> None:  # fmt: skip
     for name, value in numbers.items():
         course.history.setdefault(name, []).append(float(value))
-    judged = numbers[f"validation_{schedule.minimised}"]
+    judged = judge(numbers) if judge is not None else numbers[f"validation_{schedule.minimised}"]
     if judged < course.best_loss:
         course.best_loss, course.best_epoch = judged, course.epoch
         course.best = _copied(network)
@@ -176,6 +196,10 @@ def _optimizer(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
     weights = list(network.parameters())
     if schedule.optimizer == "adam":
         return torch.optim.Adam(weights, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    if schedule.optimizer == "adagrad":
+        return torch.optim.Adagrad(
+            weights, lr=schedule.learning_rate, lr_decay=schedule.decay, weight_decay=schedule.weight_decay
+        )
     return torch.optim.SGD(
         weights, lr=schedule.learning_rate, momentum=schedule.momentum, weight_decay=schedule.weight_decay
     )

@@ -64,7 +64,10 @@ def seated(inputs: Inputs, params: OrderModulationParams, train: Tensor, device:
 
 def _check(manifest: Manifest, params: OrderModulationParams, *, columns: int) -> None:
     kind = "images" if manifest.input.kind == "image" else "table"
-    names = training_quantities(params.model_dump(mode="json"), kind=kind, shape=manifest.input.shape, columns=columns)
+    task = "binary" if len(manifest.classes or ()) == 2 else "multiclass"
+    names = training_quantities(
+        params.model_dump(mode="json"), kind=kind, task=task, shape=manifest.input.shape, columns=columns
+    )
     if faults := list(broken(RULES, names)):
         raise InvalidParameters(faults[0].detail, errors=faults)
 

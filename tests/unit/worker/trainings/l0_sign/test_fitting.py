@@ -1,142 +1,114 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from jobs.errors import InvalidInput
+from tests.unit.worker.trainings.l0_sign.planted import FEATURES, Kept, planted
 from worker.methods.l0_sign.losses import Lambdas
-from worker.methods.l0_sign.model import Design
-from worker.trainings._data import Labels, Sets
-from worker.trainings._fitting import Schedule
-from worker.trainings._registry import SavePoint, TrainingTask
-from worker.trainings.l0_sign.fitting import check_labels, class_weights, rows_of, train_network
+from worker.trainings._registry import TrainingTask
+from worker.trainings.l0_sign import L0SignParams
+from worker.trainings.l0_sign.fitting import Recipe, network_of, recipe_of, train_network
+from worker.trainings.l0_sign.material import Material, material_of
 from worker.trainings.l0_sign.measures import accuracy, auc
 
-FIELDS, LEVELS, ROWS = 4, 3, 600
-FEATURES = FIELDS * LEVELS
+QUICK = {"batch_size": 60, "learning_rate": 0.03, "patience": None, "validation": 0.3, "test": 0.05}
 
 
-def planted() -> Sets:
-    """One feature a field; the label is 1 just if the first two fields agree in parity: no feature tells alone."""
-    levels = torch.randint(LEVELS, (ROWS, FIELDS), generator=torch.Generator().manual_seed(0))
-    labels = ((levels[:, 0] + levels[:, 1]) % 2).long()
-    features = (levels + LEVELS * torch.arange(FIELDS)).int().flatten()
-    return sets(labels, features=features, offsets=torch.arange(ROWS + 1) * FIELDS)
+def prepared(epochs: int, *, lambda1: float = 0.002, **changes: object) -> tuple[Material, Recipe]:
+    params = L0SignParams(**{**QUICK, "epochs": epochs, **changes})  # type: ignore[arg-type]
+    material = material_of(planted(), params, seed=0)
+    return material, recipe_of(params, FEATURES, Lambdas(gates=lambda1, messages=1e-5), gates=params.gates)
 
 
-def sets(labels: torch.Tensor, classes: tuple[str, ...] = ("no", "yes"), **changes: object) -> Sets:
-    rows = len(labels)
-    defaults = {"offsets": torch.arange(rows + 1), "features": torch.zeros(rows, dtype=torch.int32), "values": None}
-    held = Labels(task="binary" if classes else "regression", values=labels, classes=classes)
-    return Sets(**{**defaults, **changes}, vocabulary=torch.arange(FEATURES), labels=held)  # type: ignore[arg-type]
+def trained(epochs: int = 12, *, task: TrainingTask | None = None, **changes: object):
+    material, recipe = prepared(epochs, **changes)
+    return train_network(task or TrainingTask(data=planted(), seed=1), material, recipe)
 
 
-def schedule(epochs: int) -> Schedule:
-    return Schedule(
-        epochs=epochs, batch_size=60, optimizer="adam", learning_rate=0.03, momentum=0, weight_decay=0, patience=None
-    )
-
-
-def fitted(
-    epochs: int = 12, *, gates: float = 0.002, task: TrainingTask | None = None, balanced: bool = False,
-    **design: object,
-):  # fmt: skip
-    data = planted()
-    made = Design(features=FEATURES, **design)  # type: ignore[arg-type]
-    return train_network(
-        task or TrainingTask(data=data, seed=1), data, made, Lambdas(gates=gates, messages=1e-5), schedule(epochs),
-        train=torch.arange(400), validation=torch.arange(400, 600), balanced=balanced,
-    )  # fmt: skip
-
-
-class Kept:
-    """Save points in memory, one an epoch."""
-
-    def __init__(self, point: SavePoint | None = None) -> None:
-        self.point = point
-
-    def latest(self) -> SavePoint | None:
-        return self.point
-
-    def due(self) -> bool:
-        return self.point is None
-
-    def save(self, point: SavePoint) -> None:
-        self.point = point
-
-
-@pytest.mark.parametrize("gated", [False, True])
-def test_a_planted_pair_is_learned(gated):
-    _, course = fitted(gated=gated)
-
-    assert max(course.history["validation_auc"]) > 0.95
+@pytest.mark.parametrize("gates", [False, True])
+def test_a_planted_pair_is_learned(gates):
+    assert max(trained(gates=gates).history["validation_auc"]) > 0.95
 
 
 def test_a_higher_penalty_keeps_fewer_edges():
-    kept = [fitted(4, gates=weight)[1].history["validation_edges_kept"][-1] for weight in (0.0, 0.1)]
+    kept = [trained(4, lambda1=weight).history["validation_edges_kept"][-1] for weight in (0.0, 0.1)]
 
     assert kept[1] < kept[0]
 
 
 def test_a_resumed_training_ends_with_the_same_numbers():
-    checkpoints, data = Kept(), planted()
-    whole, _ = fitted(3, task=TrainingTask(data=data, seed=1, checkpoints=checkpoints))
+    checkpoints = Kept()
+    whole = trained(3, gate_warmup=2, task=TrainingTask(data=planted(), seed=1, checkpoints=checkpoints))
 
-    resumed, course = fitted(3, task=TrainingTask(data=data, seed=1, checkpoints=Kept(checkpoints.point)))
+    first = Kept(checkpoints.points[0])
+    resumed = trained(3, gate_warmup=2, task=TrainingTask(data=planted(), seed=1, checkpoints=first))
 
-    assert checkpoints.point.epoch == 1
-    assert len(course.history["train_loss"]) == 3
-    for name, tensor in whole.state_dict().items():
-        assert torch.equal(tensor, resumed.state_dict()[name])
-
-
-def test_the_published_network_trains():
-    _, course = fitted(2, compat="published", gates=1e-3)
-
-    assert all(math.isfinite(value) for values in course.history.values() for value in values)
+    assert [point.epoch for point in checkpoints.points] == [1, 2, 3]
+    assert [point.epoch for point in first.points] == [2, 3]
+    assert resumed.history == whole.history
+    for name, tensor in whole.best.items():
+        assert torch.equal(tensor, resumed.best[name])
 
 
-def test_numbers_are_learned_without_measures_of_classes():
-    data = sets(torch.randn(20, dtype=torch.float64), classes=())
+def test_the_published_network_trains_by_adagrad_whose_sums_are_saved():
+    checkpoints = Kept()
+    whole = trained(2, compat="published", task=TrainingTask(data=planted(), seed=1, checkpoints=checkpoints))
 
-    _, course = train_network(
-        TrainingTask(data=data), data, Design(features=FEATURES), Lambdas(gates=0, messages=0), schedule(1),
-        train=torch.arange(10), validation=torch.arange(10, 20),
+    resumed = trained(
+        2, compat="published",
+        task=TrainingTask(data=planted(), seed=1, checkpoints=Kept(checkpoints.points[0])),
     )  # fmt: skip
 
-    assert set(course.history) == {"train_loss", "validation_loss", "validation_edges_kept"}
+    assert all(math.isfinite(value) for values in whole.history.values() for value in values)
+    assert "optimizer/0/sum" in checkpoints.points[0].tensors
+    assert resumed.history == whole.history
 
 
-def test_labels_that_cannot_be_learned_are_refused():
-    paper, published = Design(features=FEATURES), Design(features=FEATURES, compat="published")
-
-    with pytest.raises(InvalidInput, match="two classes, got 3"):
-        check_labels(sets(torch.tensor([0, 1, 2]), ("a", "b", "c")), paper)
-    with pytest.raises(InvalidInput, match="got only 'yes'"):
-        check_labels(sets(torch.tensor([1, 1])), paper)
-    with pytest.raises(InvalidInput, match="an output for each; got numbers"):
-        check_labels(sets(torch.tensor([1.5, 1.0]), ()), published)
-    check_labels(sets(torch.tensor([1.5, 1.0]), ()), paper)
-
-
-def test_rows_are_sets_unless_taken_as_given():
-    data = sets(torch.tensor([0]), offsets=torch.tensor([0, 3]), features=torch.tensor([5, 2, 5], dtype=torch.int32))
-
-    assert rows_of(data, as_given=False).features.tolist() == [2, 5]
-    assert rows_of(data, as_given=True).features.tolist() == [5, 2, 5]
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"learning_rate_decay": 0.1, "optimizer": "adagrad"}, {"optimizer": "adagrad"}, {"learning_rate": 0.01},
+        {"gate_delay": 1}, {"gate_warmup": 3}, {"initial_gate": 1.0}, {"beta": 0.3}, {"balanced": True},
+        {"embedding": 4}, {"edge_embedding": 4}, {"hidden": 8}, {"mean": "nodes"}, {"batch_size": 30},
+        {"validation": 0.2}, {"test": 0.2}, {"gates": False}, {"compat": "published"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_switch_changes_what_is_learned(changed):
+    assert trained(1, **changed).history["train_objective"] != trained(1).history["train_objective"]
 
 
-def test_infinite_values_are_refused():
-    with pytest.raises(InvalidInput, match="expected finite values, got inf"):
-        rows_of(sets(torch.tensor([0]), values=torch.tensor([float("inf")])), as_given=False)
+def test_lambda1_waits_and_then_rises_to_its_value():
+    _, recipe = prepared(1, lambda1=1.0, gate_delay=2, gate_warmup=3)
+
+    assert [recipe.lambdas_in(epoch).gates for epoch in range(7)] == [0, 0, 0.25, 0.5, 0.75, 1, 1]
+    assert prepared(1, lambda1=1.0)[1].lambdas_in(0).gates == 1
 
 
-def test_balanced_classes_count_the_same():
-    weights = class_weights(torch.tensor([0, 0, 0, 1]))
+@pytest.mark.parametrize(("chosen_by", "sign"), [("objective", 1), ("loss", 1), ("auc", -1)])
+def test_the_best_epoch_is_best_by_what_it_is_chosen_by(chosen_by, sign):
+    course = trained(5, chosen_by=chosen_by)
 
-    assert weights.tolist() == pytest.approx([2 / 3, 2.0])
-    plain, balanced = (fitted(1, balanced=balanced)[1].history["train_loss"] for balanced in (False, True))
-    assert plain != balanced
+    values = [sign * value for value in course.history[f"validation_{chosen_by}"]]
+    assert course.best_epoch == values.index(min(values)) + 1
+
+
+def test_patience_stops_a_training_without_progress():
+    material, recipe = prepared(30, learning_rate=1e-9)
+    recipe = replace(recipe, schedule=replace(recipe.schedule, patience=2))
+
+    assert train_network(TrainingTask(data=planted(), seed=1), material, recipe).epoch < 30
+
+
+def test_the_best_state_is_a_network_that_measures_as_it_did():
+    material, recipe = prepared(2)
+    course = train_network(TrainingTask(data=planted(), seed=1), material, recipe)
+
+    network = network_of(recipe, course.best)
+
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
 def test_auc_counts_pairs_of_rows_in_order_and_ties_half():

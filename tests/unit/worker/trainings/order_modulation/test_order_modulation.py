@@ -199,7 +199,7 @@ def test_one_seed_gives_one_result_and_another_another():
 )
 def test_parameters_that_do_not_go_together_are_refused_by_gateway_and_worker(given, pointer):
     names = {"preset": "custom", "grid_rows": 4, "grid_columns": 4, "baseline": "zeros", **given}
-    sizes = training_quantities(names, kind="images", shape=(1, 6, 6), columns=0)
+    sizes = training_quantities(names, kind="images", task="binary", shape=(1, 6, 6), columns=0)
 
     assert pointer in [fault.pointer for fault in broken(rules(training_spec("order-modulation").parameters), sizes)]
     with pytest.raises((ValueError, InvalidParameters)):
@@ -209,7 +209,7 @@ def test_parameters_that_do_not_go_together_are_refused_by_gateway_and_worker(gi
 def test_black_of_a_table_and_too_many_columns_are_refused():
     names = {"preset": "normal", "terms": [], "grid_rows": 4, "grid_columns": 4, "baseline": "black"}
     for changed, columns, expected in (({}, 5, "training-mean"), ({"baseline": "zeros"}, 300, "2 to 256 players")):
-        sizes = training_quantities({**names, **changed}, kind="table", shape=(), columns=columns)
+        sizes = training_quantities({**names, **changed}, kind="table", task="binary", shape=(), columns=columns)
         (fault,) = broken(rules(training_spec("order-modulation").parameters), sizes)
         assert expected in fault.detail
 
