@@ -17,9 +17,12 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks._synthetic import FUNCTIONS, INPUTS, Function
+from worker.methods.nid.course import Fitted
+from worker.methods.nid.descent import Recipe, Rows
 from worker.methods.nid.networks import deep_weights, mlp
+from worker.methods.nid.penalties import Lasso
 from worker.methods.nid.strengths import influence
-from worker.methods.nid.training import Fitted, Lasso, Recipe, Rows, train
+from worker.methods.nid.training import train
 from worker.trainings.nid.params import NidParams
 from worker.trainings.nid.search import Network
 

@@ -19,9 +19,11 @@ from benchmarks._nid_networks import Ensemble, Floats, Size, read, trained
 from benchmarks._nid_pairs import best_l1
 from benchmarks._rows import Rows as Table
 from benchmarks._synthetic import Function
+from worker.methods.nid.descent import Recipe, Rows
 from worker.methods.nid.networks import mlp
+from worker.methods.nid.penalties import Lasso
 from worker.methods.nid.strengths import pairwise_strengths
-from worker.methods.nid.training import Lasso, Recipe, Rows, train
+from worker.methods.nid.training import train
 from worker.trainings.nid.search import Network
 
 PENALTIES: dict[str, tuple[Lasso | None, float]] = {

@@ -21,9 +21,10 @@ from benchmarks._nid_cutoff import table_of
 from benchmarks._nid_networks import ARCHITECTURES, Architecture, Size, parts
 from benchmarks._rows import Rows as Table
 from benchmarks._synthetic import FUNCTIONS, INPUTS
+from worker.methods.nid.descent import Recipe, Rows
 from worker.methods.nid.networks import HIDDEN, mlp
 from worker.methods.nid.ranking import rank_any_order
-from worker.methods.nid.training import Recipe, Rows, train
+from worker.methods.nid.training import train
 from worker.trainings._registry import TrainingTask
 from worker.trainings.nid import train as train_request
 from worker.trainings.nid.params import NidParams

@@ -52,6 +52,16 @@ class Design:
         """`(fan_in, fan_out)` of a small network's layers."""
         return list(pairwise((1, *self.main_hidden, self.outputs)))
 
+    @property
+    def deep_sizes(self) -> list[int]:
+        """Numbers in each stretch of a deep part's row: weights by layer, then biases by layer."""
+        return _sizes(self.deep_shapes, last_bias=True)
+
+    @property
+    def main_sizes(self) -> list[int]:
+        """Numbers in each stretch of a small network's row."""
+        return _sizes(self.main_shapes, last_bias=False)
+
     def of(self, kept: Tensor) -> Design:
         """Keep some networks, by `(members,)` bool."""
         parts, _ = self.rows(kept)
@@ -79,6 +89,10 @@ class Parameters:
     def of(self, deep: Tensor, mains: Tensor) -> Parameters:
         """Keep some rows of each."""
         return Parameters(self.deep[deep], self.mains[mains])
+
+    def like(self, number: float) -> Parameters:
+        """Return as many numbers that are all the same."""
+        return Parameters(torch.full_like(self.deep, number), torch.full_like(self.mains, number))
 
 
 def mlp(inputs: int, outputs: int, *, members: int, mains: bool, hidden: tuple[int, ...] = HIDDEN) -> Design:
@@ -108,25 +122,24 @@ def initial(design: Design, generators: Sequence[torch.Generator]) -> Parameters
         for generator in generators
         for _ in range(design.inputs if design.mains else 0)
     ]
-    return Parameters(_stacked(deep), _stacked(small))
+    return Parameters(_stacked(deep, design.deep_sizes), _stacked(small, design.main_sizes))
 
 
 def forward(design: Design, parameters: Parameters, x: Tensor) -> Tensor:
     """Evaluate every network on its own batch: `(members, batch, inputs)` to `(members, batch, outputs)`."""
-    answers = x.new_zeros(design.members, x.shape[1], design.outputs)
+    answers = x.new_zeros(design.members, design.outputs, x.shape[1])
+    columns = x.transpose(1, 2)
     if len(design.owner):
-        seen = x[design.owner] * design.sees[:, None]
+        seen = columns[design.owner] * design.sees[:, :, None]
         answers = answers.index_add(0, design.owner, _chain(seen, parameters.deep, design.deep_shapes, last_bias=True))
     if design.mains:
-        answers = answers + main_effects(design, parameters, x).sum(1)
-    return answers
+        answers = answers + _small(design, parameters, columns).sum(1)
+    return answers.transpose(1, 2)
 
 
 def main_effects(design: Design, parameters: Parameters, x: Tensor) -> Tensor:
     """Evaluate the small networks: `(members, batch, inputs)` to `(members, inputs, batch, outputs)`."""
-    columns = x.transpose(1, 2).reshape(-1, x.shape[1], 1)
-    answers = _chain(columns, parameters.mains, design.main_shapes, last_bias=False)
-    return answers.view(design.members, design.inputs, x.shape[1], design.outputs)
+    return _small(design, parameters, x.transpose(1, 2)).transpose(2, 3)
 
 
 def deep_weights(design: Design, parameters: Parameters) -> list[Tensor]:
@@ -135,22 +148,32 @@ def deep_weights(design: Design, parameters: Parameters) -> list[Tensor]:
     return [weight.transpose(1, 2) for weight in weights]
 
 
+def _small(design: Design, parameters: Parameters, columns: Tensor) -> Tensor:
+    """Evaluate the small networks: `(members, inputs, batch)` to `(members, inputs, outputs, batch)`."""
+    alone = columns.reshape(-1, 1, columns.shape[2])
+    answers = _chain(alone, parameters.mains, design.main_shapes, last_bias=False)
+    return answers.view(design.members, design.inputs, design.outputs, columns.shape[2])
+
+
 def _chain(x: Tensor, rows: Tensor, shapes: list[tuple[int, int]], *, last_bias: bool) -> Tensor:
-    """Run `(rows, batch, fan_in)` through the MLPs whose parameters are `rows`."""
+    """Run `(rows, fan_in, batch)` through the MLPs whose parameters are `rows`.
+
+    A unit's values lie beside each other: small networks have few units, and short stretches of memory are slow.
+    """
     weights, biases = _split(rows, shapes, last_bias=last_bias)
     for layer, weight in enumerate(weights):
         if layer:
             x = x.relu()
-        x = torch.baddbmm(biases[layer], x, weight) if layer < len(biases) else torch.bmm(x, weight)
+        turned = weight.transpose(1, 2)
+        x = torch.baddbmm(biases[layer], turned, x) if layer < len(biases) else torch.bmm(turned, x)
     return x
 
 
 def _split(rows: Tensor, shapes: list[tuple[int, int]], *, last_bias: bool) -> tuple[list[Tensor], list[Tensor]]:
-    """Cut rows into weights `(rows, fan_in, fan_out)` and biases `(rows, 1, fan_out)`."""
-    # One split: its backward pass is one concatenation, where slices would each fill a tensor of zeros.
+    """Cut rows into weights `(rows, fan_in, fan_out)` and biases `(rows, fan_out, 1)`."""
     parts = rows.split_with_sizes(_sizes(shapes, last_bias=last_bias), dim=1)
     weights = [part.view(-1, *shape) for part, shape in zip(parts, shapes, strict=False)]
-    return weights, [part.unsqueeze(1) for part in parts[len(shapes) :]]
+    return weights, [part.unsqueeze(2) for part in parts[len(shapes) :]]
 
 
 def _sizes(shapes: list[tuple[int, int]], *, last_bias: bool) -> list[int]:
@@ -168,5 +191,5 @@ def _drawn(shapes: list[tuple[int, int]], generator: torch.Generator, *, last_bi
     return torch.cat(drawn)
 
 
-def _stacked(rows: list[Tensor]) -> Tensor:
-    return torch.stack(rows) if rows else torch.empty(0, 0)
+def _stacked(rows: list[Tensor], sizes: list[int]) -> Tensor:
+    return torch.stack(rows) if rows else torch.empty(0, sum(sizes))

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 
 from jobs.errors import InvalidParameters
-from worker.methods.nid.training import Fitted, predict
+from worker.methods.nid.course import Fitted
+from worker.methods.nid.training import predict
 from worker.trainings._data import Table
 from worker.trainings._registry import Trained, TrainingTask, register_training
 from worker.trainings.nid.anova import f_statistics

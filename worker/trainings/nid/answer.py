@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from jobs.schemas import Check, Interaction, Players
 from jobs.trainings import Curve, TrainingResult
-from worker.methods.nid.training import Fitted
+from worker.methods.nid.course import Fitted
 from worker.trainings.nid.cutoff import Cutoff
 from worker.trainings.nid.gate import Fit
 from worker.trainings.nid.params import NidParams

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import torch
 
+from worker.methods.nid.course import Fitted
 from worker.methods.nid.networks import Design, additive
-from worker.methods.nid.training import Fitted, predict, train
+from worker.methods.nid.training import predict, train
 from worker.trainings._registry import TrainingTask
 from worker.trainings.nid.gate import row_losses
 from worker.trainings.nid.params import NidParams

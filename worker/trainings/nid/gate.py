@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from worker.methods.nid.training import Rows
+from worker.methods.nid.descent import Rows
 from worker.trainings.nid.parts import Target
 from worker.trainings.nid.search import Material
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from worker.methods._registry import Params
 from worker.methods.nid.averages import Average
 from worker.methods.nid.networks import HIDDEN
-from worker.methods.nid.training import Lasso
+from worker.methods.nid.penalties import Lasso
 
 Units = Annotated[int, Field(ge=1, le=1024)]
 

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from jobs.errors import NumericalError
+from worker.methods.nid.course import Fitted
+from worker.methods.nid.descent import Recipe, Rows
 from worker.methods.nid.networks import deep_weights, mlp
 from worker.methods.nid.strengths import influence
-from worker.methods.nid.training import Fitted, Recipe, Rows, train
+from worker.methods.nid.training import train
 from worker.trainings._registry import TrainingTask
 from worker.trainings.nid.encoding import Fields
 from worker.trainings.nid.params import NidParams

@@ -2,8 +2,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from worker.methods.nid.descent import Recipe, Rows
+from worker.methods.nid.losses import Task
 from worker.methods.nid.networks import Design, Parameters, additive, deep_weights, forward, initial, main_effects, mlp
-from worker.methods.nid.training import Lasso, Recipe, Rows, Task, evaluate, predict, sparsity, train
+from worker.methods.nid.penalties import Lasso, sparsity
+from worker.methods.nid.training import evaluate, predict, train
 
 ALONE = 1e-5
 """Fifty steps in float32: sums of a hundred rows in another order, carried along by Adam."""
