@@ -53,6 +53,8 @@ def contributions(model: L0Sign, rows: Rows, noise: Noise | None = None) -> Cont
 class PairTable:
     """Gate and score of pairs of features whose values are 1, so that explaining a row is look-ups.
 
+    A gate does not depend on values, a score does: where two values do not multiply to 1, it is computed.
+
     Attributes:
         keys: `(known,)` int64, rising: low · (features + 1) + high.
         gates: `(known,)`, without noise.
@@ -70,24 +72,29 @@ class PairTable:
         return cls(keys, *asked(model, keys))
 
     def contributions(self, model: L0Sign, rows: Rows) -> Contributions:
-        """Take the predictions of `rows` without noise apart; pairs that are not in the table are asked for.
+        """Take the predictions of `rows` without noise apart; what is not in the table is asked for.
 
         Raises:
-            ValueError: A row is too long, or has values.
+            ValueError: A row is too long.
         """
-        if rows.values is not None and not model.design.published:
-            raise ValueError("expected rows without values, as the table holds pairs of features whose values are 1")
-        plain, pairs = Rows(offsets=rows.offsets, features=rows.features), pairs_of(rows)
-        gates, scores = self._looked_up(model, pair_keys(plain, pairs, features=model.design.features))
-        values = gates.double() * scores.double() * shares_of(model.design, plain, pairs, gates).double()
-        return _added_up(model, plain, pairs, gates, values)
+        if model.design.published:
+            rows = Rows(offsets=rows.offsets, features=rows.features)
+        pairs = pairs_of(rows)
+        keys = pair_keys(rows, pairs, features=model.design.features)
+        gates, scores = self._looked_up(model, keys)
+        if rows.values is not None:
+            products = rows.values.index_select(0, pairs.first) * rows.values.index_select(0, pairs.second)
+            other = (products != 1).nonzero().squeeze(1)
+            scores[other] = _valued(model, keys[other], products[other])
+        values = gates.double() * scores.double() * shares_of(model.design, rows, pairs, gates).double()
+        return _added_up(model, rows, pairs, gates, values)
 
     def _looked_up(self, model: L0Sign, keys: Tensor) -> tuple[Tensor, Tensor]:
         if not len(self.keys):
             return asked(model, keys)
         place = torch.searchsorted(self.keys, keys).clamp_(max=len(self.keys) - 1)
-        gates, scores = self.gates[place], self.scores[place]
-        new = (self.keys[place] != keys).nonzero().squeeze(1)
+        gates, scores = self.gates.index_select(0, place), self.scores.index_select(0, place)
+        new = (self.keys.index_select(0, place) != keys).nonzero().squeeze(1)
         gates[new], scores[new] = asked(model, keys[new])
         return gates, scores
 
@@ -106,12 +113,27 @@ def asked(model: L0Sign, keys: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _part(model: L0Sign, keys: Tensor) -> tuple[Tensor, Tensor]:
-    low, high = features_of(keys, features=model.design.features)
-    distinct = Distinct(low=low, high=high, product=None, of_pair=torch.arange(len(low), device=low.device))
-    scores = margin(model.messages(distinct) @ model.head.weight.T)
+    distinct = _each(model, keys, None)
+    scores = _scores(model, distinct)
     if not model.design.gated:
         return torch.ones_like(scores), scores
     return model.design.gate.at_rest(model.log_alphas(distinct)), scores
+
+
+@torch.no_grad()
+def _valued(model: L0Sign, keys: Tensor, products: Tensor) -> Tensor:
+    """Return the scores of pairs whose values have these products, `(n,)`, a bounded number at once."""
+    parts = zip(torch.split(keys, _ASKED_AT_ONCE), torch.split(products, _ASKED_AT_ONCE), strict=True)
+    return torch.cat([_scores(model, _each(model, *part)) for part in parts])
+
+
+def _each(model: L0Sign, keys: Tensor, products: Tensor | None) -> Distinct:
+    low, high = features_of(keys, features=model.design.features)
+    return Distinct(low=low, high=high, product=products, of_pair=torch.arange(len(low), device=low.device))
+
+
+def _scores(model: L0Sign, distinct: Distinct) -> Tensor:
+    return margin(model.messages(distinct) @ model.head.weight.T)
 
 
 def _added_up(model: L0Sign, rows: Rows, pairs: Pairs, gates: Tensor, values: Tensor) -> Contributions:

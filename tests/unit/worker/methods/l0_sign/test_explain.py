@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from tests.reference import l0_sign as reference
 from tests.unit.worker.methods.l0_sign.rows import batches, network, nodes_of, oracle, rows_of
+from worker.methods.l0_sign import explain
 from worker.methods.l0_sign.explain import PairTable, contributions
 from worker.methods.l0_sign.pairs import pairs_of
 
@@ -81,8 +82,23 @@ def test_a_table_holds_every_pair_once():
     assert len(table.gates) == len(table.scores) == 5
 
 
-def test_rows_with_values_cannot_be_looked_up():
-    model = network()
+@given(batches, designs, st.lists(st.floats(-3, 3, width=16), min_size=20, max_size=20))
+def test_rows_with_values_are_explained_with_them(batch, design, values):
+    model, rows = network(**design), rows_of(*batch, values=values[: sum(map(len, batch))])
 
-    with pytest.raises(ValueError, match="expected rows without values"):
-        PairTable.of(model, rows_of([0])).contributions(model, rows_of([0], values=[2.0]))
+    found = PairTable.of(model, rows_of([0, 1, 2])).contributions(model, rows)
+
+    direct = contributions(model, rows)
+    torch.testing.assert_close(found.values, direct.values, atol=EXACT, rtol=0)
+    torch.testing.assert_close(found.margins, direct.margins, atol=EXACT, rtol=0)
+
+
+def test_a_part_at_a_time_is_the_same_as_all_at_once(monkeypatch):
+    model, rows = network(), rows_of([0, 1, 2, 3, 4], values=[0.5, -2.0, 1.5, 3.0, 0.25])
+    whole = PairTable.of(model, rows).contributions(model, rows)
+
+    monkeypatch.setattr(explain, "_ASKED_AT_ONCE", 2)
+
+    torch.testing.assert_close(
+        PairTable.of(model, rows).contributions(model, rows).values, whole.values, atol=EXACT, rtol=0
+    )
