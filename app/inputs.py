@@ -14,17 +14,20 @@ from app.bodies import parsed
 from app.errors import invalid_at
 from app.token_inputs import token_bytes
 from app.uploads.pictures import check_picture
-from jobs.errors import FieldError, InputTooLarge, InvalidInput, RequestError
+from jobs.errors import FieldError, InputTooLarge, InvalidInput, RequestError, UnsupportedModel
 from jobs.schemas import FeatureColumn, InlineInput, InputKind, Manifest, Tokens
 from jobs.settings import Settings
 
 FLOAT32_MAX: Final = 3.4028235e38  # models compute in float32; what exceeds it would arrive as infinity
+
+ROWS_INSTEAD: Final = "rows, which no job explains; ask POST /v1/models/{id}:predict or :explain"
 
 KINDS: Final[tuple[InputKind, ...]] = ("image", "features", "tokens")
 _TAKEN: Final[Mapping[InputKind, str]] = {
     "image": "a picture; send image, in base64 or as a multipart part",
     "features": "features; send features, a list of values",
     "tokens": "tokens; send tokens, in the JSON or as a multipart part",
+    "row": ROWS_INSTEAD,
 }
 
 
@@ -80,6 +83,8 @@ def _input_bytes(sent: Sent, manifest: Manifest, settings: Settings) -> bytes:
             return _features(sent, pointer, manifest)
         case "tokens":
             return token_bytes(_tokens(sent, pointer), manifest.input, pointer=pointer)
+        case "row":
+            raise invalid_at(pointer, f"this model takes {ROWS_INSTEAD}", UnsupportedModel)
 
 
 def _checked_pointer(sent: Sent, wanted: InputKind) -> str:

@@ -25,6 +25,9 @@ def ready(model: Model) -> Inspection:
 
 def support(spec: MethodSpec, manifest: Manifest, inspection: Inspection) -> SupportDocument:
     """Tell whether a method can explain a model, and why not."""
+    if manifest.input.kind == "row":
+        reason = "rows are explained at once: ask POST /v1/models/{id}:explain, or :predict"
+        return SupportDocument(supported=False, reason=reason)
     if manifest.input.kind not in spec.inputs:
         reason = f"{spec.id} explains models of {' or '.join(spec.inputs)} input, not of {manifest.input.kind} input"
         more = [

@@ -13,7 +13,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, m
 
 from jobs.context_orders import ContextOrders
 from jobs.errors import Problem
+from jobs.layers import FileArchitecture, GraphArchitecture, Layer, ScikitLearnArchitecture
 from jobs.order_profiles import Checkpoint, Disturbed, OrderProfile, Similarity
+from jobs.row_models import AdditiveArchitecture, L0SignArchitecture, check_classes
 
 
 class Frozen(BaseModel):
@@ -74,31 +76,6 @@ class TorchvisionArchitecture(Frozen):
     )
 
 
-class Layer(Frozen):
-    """One layer of a `sequential` architecture; a layer's parameters are its position's, as in `nn.Sequential`."""
-
-    type: Literal[
-        "linear", "conv2d", "batch-norm", "relu", "relu6", "gelu", "silu", "tanh", "sigmoid", "softplus",
-        "hardswish", "hardsigmoid", "max-pool", "average-pool", "global-average-pool", "flatten", "dropout",
-        "layer-norm", "embedding", "positions", "transformer", "token-first", "token-mean", "token-max",
-    ]  # fmt: skip
-    inputs: int | None = Field(None, ge=1, le=1_000_000, description="Features or channels coming in.")
-    outputs: int | None = Field(None, ge=1, le=1_000_000, description="Features or channels going out.")
-    kernel: int | None = Field(None, ge=1, le=64)
-    stride: int | None = Field(None, ge=1, le=64)
-    padding: int = Field(0, ge=0, le=64)
-    bias: bool = True
-    heads: int | None = Field(None, ge=1, le=1024, description="Attention heads of a transformer block.")
-    feedforward: int | None = Field(None, ge=1, le=1_000_000, description="Hidden units of a transformer block.")
-    norm: Literal["pre", "post"] | None = Field(
-        None, description="Where a transformer block normalises: before attention and feed-forward, or after (default)."
-    )
-    activation: Literal["relu", "gelu"] | None = Field(None, description="Of a transformer block; default: relu.")
-    epsilon: float = Field(
-        1e-5, gt=0, le=1, description="Added to the variance by a layer-norm, and by those of a transformer block."
-    )
-
-
 class SequentialArchitecture(Frozen):
     """An MLP, CNN or text classifier as a list of layers; state-dict keys are `nn.Sequential`'s (`0.weight`, …)."""
 
@@ -111,7 +88,16 @@ def _architecture_by_name(value: Any) -> Any:
 
 
 Architecture = Annotated[
-    Annotated[TorchvisionArchitecture | SequentialArchitecture, Field(discriminator="family")],
+    Annotated[
+        TorchvisionArchitecture
+        | SequentialArchitecture
+        | GraphArchitecture
+        | FileArchitecture
+        | ScikitLearnArchitecture
+        | AdditiveArchitecture
+        | L0SignArchitecture,
+        Field(discriminator="family"),
+    ],
     BeforeValidator(_architecture_by_name),
 ]
 
@@ -136,7 +122,8 @@ class Preprocessing(Frozen):
 Name = Annotated[str, Field(max_length=200)]
 
 
-InputKind = Literal["image", "features", "tokens"]
+InputKind = Literal["image", "features", "tokens", "row"]
+"""`row`: of a table or of sets, for the families that are asked by :predict and :explain; see `jobs.row_models`."""
 
 
 class ModelInput(Frozen):
@@ -144,7 +131,10 @@ class ModelInput(Frozen):
 
     kind: InputKind = "image"
     shape: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        (3, 224, 224), min_length=1, max_length=3, description="(channels, height, width), (features,) or (tokens,)."
+        (3, 224, 224),
+        min_length=1,
+        max_length=3,
+        description="(channels, height, width), (features,), (tokens,), or of a row: (columns,), of sets (1,).",
     )
     names: tuple[Name, ...] | None = Field(
         None, description="Names of the features; of tokens, the text of every id.", max_length=100_000
@@ -183,8 +173,8 @@ class ModelInput(Frozen):
     def _check_names(self) -> None:
         if self.names is None:
             return
-        if self.kind == "image":
-            raise ValueError("expected no names for kind 'image', only features and tokens have them")
+        if self.kind in ("image", "row"):
+            raise ValueError(f"expected no names for kind {self.kind!r}, only features and tokens have them")
         what, expected = ("token", self.vocabulary) if self.kind == "tokens" else ("feature", self.shape[0])
         if len(self.names) != expected:
             raise ValueError(f"expected {expected} {what} names, got {len(self.names)}")
@@ -239,9 +229,27 @@ class Manifest(Frozen):
             )
         if self.input.kind == "tokens":
             self._check_tokens()
+        self._check_row()
         return self
 
+    def _check_row(self) -> None:
+        architecture, kind = self.architecture, self.input.kind
+        if not isinstance(architecture, (AdditiveArchitecture, L0SignArchitecture)):
+            if kind == "row":
+                raise ValueError(f"expected no input of kind 'row' for family {architecture.family!r}")
+            return
+        columns = 1 if self.features is None else len(self.features.columns)
+        if isinstance(architecture, AdditiveArchitecture):
+            columns = len(architecture.columns)
+        if (kind, self.input.shape) != ("row", (columns,)):
+            raise ValueError(f"expected an input of kind 'row' and shape [{columns}] for family {architecture.family}")
+        check_classes(architecture.task, self.classes)
+
     def _check_features(self, features: FeatureEncoding) -> None:
+        if isinstance(self.architecture, L0SignArchitecture):
+            if len(features.names) != self.architecture.features or self.architecture.fields:
+                raise ValueError(f"expected {len(features.names)} features, as the columns give, and no fields beside")
+            return
         if self.input.kind != "features":
             raise ValueError(f"expected no features for kind {self.input.kind!r}, only tables have columns")
         if len(features.names) != self.input.shape[0]:

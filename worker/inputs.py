@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from jobs.errors import InvalidInput
+from jobs.errors import InvalidInput, UnsupportedModel
 from jobs.schemas import FeatureColumn, FeatureEncoding, Manifest, Tokens
 from jobs.settings import Settings
 from jobs.tokens import completed, faults
@@ -47,6 +47,8 @@ def read_input(data: bytes, manifest: Manifest, settings: Settings) -> Reading:
             return Reading(input=_features(data, manifest), names=manifest.input.names)
         case "tokens":
             return _tokens(data, manifest)
+        case "row":
+            raise UnsupportedModel("the gateway answers for rows itself, no job does")
 
 
 def _picture(data: bytes, manifest: Manifest, settings: Settings) -> Reading:
