@@ -99,7 +99,8 @@ UPLOAD_BODY: Final[Schema] = {
                         "artifact": {
                             "type": "string",
                             "contentMediaType": "application/octet-stream",
-                            "description": "safetensors, or a state dict written by torch.save",
+                            "description": "safetensors, or a state dict written by torch.save; ONNX, JSON or arrays "
+                            "where the manifest's architecture says so",
                         },
                         "manifest": {"$ref": REFERENCES + "Manifest"},
                     },

@@ -67,6 +67,11 @@ def _obstacle(spec: TrainingSpec, found: DatasetInspection) -> str | None:
         return f"{spec.id} learns {' or '.join(spec.tasks)}, not {found.task}"
     if found.rows < spec.least_rows:
         return f"{spec.id} needs at least {spec.least_rows} rows, the dataset has {found.rows}"
+    if spec.longest_row is not None and (found.longest or 0) > spec.longest_row:
+        return (
+            f"{spec.id} pairs the ids of a row and takes rows of at most {spec.longest_row}; the longest one has "
+            f"{found.longest}: leave such rows out, or cut them"
+        )
     inputs = table_inputs(found)
     if spec.most_inputs is not None and inputs > spec.most_inputs:
         widest = max(found.feature_columns, key=lambda column: column.cardinality or 1)

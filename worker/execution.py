@@ -68,12 +68,13 @@ class Execution:
     def _inspect(self, model: Model) -> Inspected:
         watch = Stopwatch()
         with watch.stage("inspect"), self._files.open(model.sha256) as artifact:
-            weights, inspection = inspect_upload(model.manifest, artifact, device=self._device)
+            upload = inspect_upload(model.manifest, artifact, device=self._device)
         with watch.stage("store"):
-            weights_sha256 = self._files.artifacts.put(weights)
+            weights_sha256 = self._files.artifacts.put(upload.weights)
         return Inspected(
             weights_sha256=weights_sha256,
-            inspection=inspection,
+            manifest=upload.manifest,
+            inspection=upload.inspection,
             timings=watch.seconds,
             device=devices.describe(self._device),
         )

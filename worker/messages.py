@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from jobs.datasets import Dataset, DatasetInspection
 from jobs.errors import Problem
-from jobs.schemas import ArtifactReference, Cost, Frozen, Inspection, Job, Model, Progress, ResumePoint
+from jobs.schemas import ArtifactReference, Cost, Frozen, Inspection, Job, Manifest, Model, Progress, ResumePoint
 from jobs.trainings import TrainedModel
 
 
@@ -97,6 +97,7 @@ class Inspected(Frozen):
 
     type: Literal["inspected"] = "inspected"
     weights_sha256: str
+    manifest: Manifest = Field(description="The upload's, with what the file says of itself spelled out.")
     inspection: Inspection
     timings: dict[str, float]
     device: str

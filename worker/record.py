@@ -84,6 +84,7 @@ class Recorder:
         self.store.model_ready(
             job.model_id,
             weights_sha256=ending.weights_sha256,
+            manifest=ending.manifest,
             inspection=ending.inspection,
             exists=self.artifacts.exists,
         )

@@ -23,7 +23,7 @@ from app.openapi import UNCHANGED, UPLOAD_BODY, also, secured
 from app.preferences import MAX_WAIT_SECONDS, applied, idempotency_key, wait_seconds
 from app.submission import check_quota, new_model, ring
 from app.support import support
-from app.uploads.models import check_model_file
+from app.uploads.models import check_upload
 from app.validation import check_architecture
 from jobs import catalog
 from jobs.errors import Conflict, InternalError, InterplayError, NotFound, from_problem
@@ -62,6 +62,9 @@ class ModelQuery(BaseModel):
 async def upload_model(request: Request, here: Here, tenant: Tenant) -> Response:
     """Send the parts `artifact` (safetensors, or a weights-only PyTorch state dict) and `manifest` (JSON).
 
+    An `artifact` may bring its architecture along: ONNX of a dense network, JSON with the weights in it, or the arrays
+    of scikit-learn's MLP. The manifest's architecture then names that family, and the answer spells out what was read.
+
     The file is checked while nothing of it runs; then a runner loads it and finds out which methods can explain it.
     The answer waits for that for up to 10 seconds (`Prefer: wait=N` for N seconds, `respond-async` not at all). A
     model that cannot be used is refused with the reason, and nothing of it is kept but the failed inspection's job.
@@ -98,7 +101,7 @@ def _take_in(
             return here.store.model(model_id, tenant), False
     check_architecture(manifest.architecture)
     assert artifact.path is not None  # noqa: S101  # a part with a spool has a file once it has arrived
-    check_model_file(artifact.path)
+    check_upload(artifact.path, manifest.architecture, max_bytes=here.settings.max_model_mib << 20)
     check_quota(here, tenant)
     with artifact.path.open("rb") as spooled:  # open, the bytes stay at hand though `put_file` moves the file
         here.artifacts.put_file(artifact.path, sha256=artifact.sha256)

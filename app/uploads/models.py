@@ -1,14 +1,19 @@
-"""Which model files are let in: safetensors, and weights-only state dicts saved by torch."""
+"""Which model files are let in: safetensors and weights-only state dicts; ONNX, JSON and arrays where asked for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from app.uploads import archives
 from app.uploads.pickles import is_legacy_checkpoint, is_pickle
 from app.uploads.safetensors_files import check_safetensors
 from app.uploads.torch_archives import check_archive
-from jobs.errors import InvalidInput, UnsafeModel, UnsupportedModel
+from jobs.errors import InputTooLarge, InvalidInput, UnsafeModel, UnsupportedModel
+from jobs.schemas import Architecture
+
+MAX_JSON_BYTES: Final = 8 << 20
+"""Some 400,000 weights; what is larger belongs into arrays."""
 
 INSTEAD: Final = (
     "upload a safetensors file (safetensors.torch.save_file(model.state_dict(), path)) "
@@ -29,6 +34,67 @@ _OTHER_FORMATS: Final = (
 )
 
 _SNIFFED_BYTES: Final = 64
+
+_ARRAYS_INSTEAD: Final = (
+    "never upload a pickle of an estimator; save its arrays: numpy.savez(path, "
+    "**{f'coefs_{i}': w for i, w in enumerate(mlp.coefs_)}, **{f'intercepts_{i}': b for i, b in "
+    "enumerate(mlp.intercepts_)})"
+)
+
+
+def check_upload(path: Path, architecture: Architecture, *, max_bytes: int) -> None:
+    """Let a model file pass whose format suits its architecture; a runner then reads all of it.
+
+    Args:
+        max_bytes: Of an upload.
+
+    Raises:
+        RequestError: As `check_model_file`.
+    """
+    match architecture.family:
+        case "onnx":
+            _check_onnx(path)
+        case "json":
+            _check_json(path)
+        case "scikit-learn":
+            _check_arrays(path, max_bytes)
+        case _:
+            check_model_file(path)
+
+
+def _check_onnx(path: Path) -> None:
+    head = _head(path)
+    if not head:
+        raise InvalidInput("the artifact is empty; upload an ONNX file")
+    if not _is_onnx(head):
+        raise UnsupportedModel("the file is no ONNX model, which the manifest's family `onnx` announces")
+
+
+def _check_json(path: Path) -> None:
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise InputTooLarge(f"expected at most {MAX_JSON_BYTES} bytes of JSON; upload a larger network as safetensors")
+    if not _head(path).lstrip().startswith(b"{"):
+        raise InvalidInput("the file is no JSON object, which the manifest's family `json` announces")
+
+
+def _check_arrays(path: Path, max_bytes: int) -> None:
+    head = _head(path)
+    with path.open("rb") as file:
+        if head.startswith(b"PK\x03\x04"):
+            archives.check_archive(file, max_bytes)
+        elif head[6:9] == b"\0\0{":  # as in safetensors; JSON has no zeros
+            check_safetensors(file, path.stat().st_size)
+        elif head.lstrip().startswith(b"{"):
+            _check_json(path)
+        elif is_pickle(file) or head.startswith(b"\x78"):
+            raise UnsafeModel(f"this is a pickle (joblib writes them too), which could run code; {_ARRAYS_INSTEAD}")
+        else:
+            raise UnsupportedModel(f"expected scikit-learn's arrays as NPZ, safetensors or JSON; {_ARRAYS_INSTEAD}")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_SNIFFED_BYTES)
 
 
 def check_model_file(path: Path) -> None:
@@ -64,7 +130,7 @@ def _refusal(head: bytes, file: BinaryIO) -> InvalidInput | UnsafeModel | Unsupp
     if is_pickle(file):
         return UnsafeModel(f"this is a pickle (joblib and dill write them too), which could run code; {INSTEAD}")
     if _is_onnx(head):
-        return UnsupportedModel(f"ONNX models are not supported; {INSTEAD}")
+        return UnsupportedModel('this is an ONNX model: give the manifest {"architecture": {"family": "onnx"}}')
     for magic, name in _OTHER_FORMATS:
         if head.startswith(magic):
             return UnsupportedModel(f"this is {name}, not a model file that this service takes; {INSTEAD}")

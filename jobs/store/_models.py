@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 
 from jobs.errors import Conflict, NotFound, Problem
-from jobs.schemas import Inspection, Job, Model, ModelStatus
+from jobs.schemas import Inspection, Job, Manifest, Model, ModelStatus
 from jobs.store import _idempotency, _rows
 from jobs.store._database import Database
 from jobs.store._idempotency import IdempotencyKey
@@ -91,11 +91,14 @@ class Models:
         *,
         weights_sha256: str,
         inspection: Inspection,
+        manifest: Manifest | None = None,
         exists: Callable[[str], bool] | None = None,
     ) -> None:
         """Record what inspection found; a model that is not being inspected stays as it is.
 
         Args:
+            manifest: Spelled out by what the file says of itself. An equal upload is still told by the one that was
+                sent.
             exists: As for `succeed`.
 
         Raises:
@@ -103,7 +106,12 @@ class Models:
         """
         with self._database.write() as connection:
             changed = update(models).where(models.c.id == model_id, models.c.status == ModelStatus.INSPECTING)
-            values = {"weights_sha256": weights_sha256, "inspection": inspection.model_dump(mode="json")}
+            values: dict[str, Any] = {
+                "weights_sha256": weights_sha256,
+                "inspection": inspection.model_dump(mode="json"),
+            }
+            if manifest is not None:
+                values["manifest"] = manifest.model_dump(mode="json")
             if connection.execute(changed.values(status=ModelStatus.READY, **values)).rowcount:
                 refer(connection, model_id, [weights_sha256])
                 require_bytes(exists, [weights_sha256])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -12,8 +13,22 @@ from worker.models.architectures import adapted, build
 from worker.models.fitting import fitted, put_in, refuse_non_finite
 from worker.models.formats import State, read_state, write_state
 from worker.models.inspection import inspect
+from worker.models.uploads import read_upload
 
-__all__ = ["inspect_state", "inspect_upload", "load"]
+__all__ = ["Upload", "inspect_state", "inspect_upload", "load"]
+
+
+class Upload(NamedTuple):
+    """A model that works.
+
+    Attributes:
+        weights: As a safetensors file that `load` takes.
+        manifest: The upload's, with the architecture spelled out where the file brought it along.
+    """
+
+    weights: bytes
+    inspection: Inspection
+    manifest: Manifest
 
 
 def load(manifest: Manifest, weights: Path | bytes, *, device: torch.device) -> nn.Module:
@@ -33,18 +48,16 @@ def load(manifest: Manifest, weights: Path | bytes, *, device: torch.device) -> 
     return module.to(device)
 
 
-def inspect_upload(manifest: Manifest, artifact: Path, *, device: torch.device) -> tuple[bytes, Inspection]:
+def inspect_upload(manifest: Manifest, artifact: Path, *, device: torch.device) -> Upload:
     """Check an uploaded model from end to end and say what it can be used for.
-
-    Returns:
-        The weights as a safetensors file that `load` takes, and what was found.
 
     Raises:
         UnsafeModel: The file could run code.
         UnsupportedModel: The file is damaged, does not fit the architecture, holds weights that are no numbers, or
             the model does not map the manifest's inputs to the manifest's classes.
     """
-    return inspect_state(manifest, read_state(artifact), device=device)
+    manifest, state = read_upload(manifest, artifact)
+    return Upload(*inspect_state(manifest, state, device=device), manifest)
 
 
 def inspect_state(manifest: Manifest, state: State, *, device: torch.device) -> tuple[bytes, Inspection]:

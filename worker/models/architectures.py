@@ -17,8 +17,10 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from jobs.errors import UnsupportedModel
+from jobs.layers import GraphArchitecture
 from jobs.schemas import Manifest, SequentialArchitecture, TorchvisionArchitecture
 from worker.models.formats import State
+from worker.models.graph import build_graph
 from worker.models.sequential import build_sequential
 
 
@@ -85,7 +87,11 @@ def build(manifest: Manifest, state: State) -> nn.Module:
     with _WeightsOnMeta():
         if isinstance(architecture, SequentialArchitecture):
             return build_sequential(architecture.layers, manifest.input).eval()
-        return _build_torchvision(architecture, state).eval()
+        if isinstance(architecture, GraphArchitecture):
+            return build_graph(architecture.nodes, manifest.input).eval()
+        if isinstance(architecture, TorchvisionArchitecture):
+            return _build_torchvision(architecture, state).eval()
+    raise UnsupportedModel(f"family {architecture.family} is what a file says of itself, and not an architecture")
 
 
 def fresh(manifest: Manifest, *, outputs: int) -> nn.Module:
@@ -100,6 +106,8 @@ def fresh(manifest: Manifest, *, outputs: int) -> nn.Module:
     architecture = manifest.architecture
     if isinstance(architecture, SequentialArchitecture):
         return build_sequential(architecture.layers, manifest.input)
+    if not isinstance(architecture, TorchvisionArchitecture):
+        raise UnsupportedModel(f"expected a torchvision or sequential architecture, got family {architecture.family}")
     arguments = {"num_classes": outputs, **_checked_arguments(architecture)}
     if architecture.name in _WITH_AUXILIARY_HEADS:
         arguments |= _WITHOUT_HEADS

@@ -17,7 +17,6 @@ from torch.func import functional_call
 from jobs.errors import NumericalError, OutOfMemory, UnsupportedModel
 from jobs.schemas import Capability, Inspection, Manifest, Target
 from worker.methods._chunks import is_out_of_memory
-from worker.methods.nid.reading import obstacle as mixing_obstacle
 from worker.models.surgery import operate
 
 _REPEATS = 3  # The median of as many timings, after one to warm up.
@@ -47,6 +46,9 @@ def inspect(model: nn.Module, manifest: Manifest) -> Inspection:
         UnsupportedModel: The model does not take the manifest's inputs, does not give one finite vector of outputs,
             or gives another number of them than the manifest has class names.
     """
+    # Here, as methods import the architectures of this package.
+    from worker.methods.nid.reading import obstacle as mixing_obstacle
+
     probe = _probe(model, manifest)
     outputs = _checked_outputs(model, probe, manifest)
     gradient, row, surgery = _attempt_derivatives(model, probe)

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from jobs.errors import UnsupportedModel
-from jobs.schemas import Layer, ModelInput
+from jobs.layers import Layer
+from jobs.schemas import ModelInput
+from worker.models.elementwise import Affine, LeakyRectifier
 from worker.models.token_layers import (
     OverTokens,
     Positions,
@@ -28,6 +30,7 @@ Shape = tuple[int, ...]
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
+    "selu": nn.SELU,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
@@ -52,7 +55,10 @@ _NEEDS = {
 _TAKES = {
     "linear": {"inputs", "outputs", "bias"},
     "conv2d": {"inputs", "outputs", "kernel", "stride", "padding", "bias"},
-    "batch-norm": {"inputs"},
+    "batch-norm": {"inputs", "epsilon"},
+    "affine": {"inputs"},
+    "leaky-relu": {"slope"},
+    "elu": {"slope"},
     "max-pool": {"kernel", "stride", "padding"},
     "average-pool": {"kernel", "stride", "padding"},
     "layer-norm": {"inputs", "epsilon"},
@@ -71,7 +77,7 @@ def build_sequential(layers: Sequence[Layer], input: ModelInput) -> nn.Sequentia
     shape = input.shape
     for index, layer in enumerate(layers):
         try:
-            module, shape = _build_layer(layer, shape, input, is_first=index == 0)
+            module, shape = build_layer(layer, shape, input, is_first=index == 0)
         except (ValueError, RuntimeError) as error:  # The second where a size exceeds 64 bits.
             raise UnsupportedModel(f"layer {index} ({layer.type}): {error}") from error
         modules.append(module)
@@ -83,8 +89,13 @@ def build_sequential(layers: Sequence[Layer], input: ModelInput) -> nn.Sequentia
     return TokenSequential(modules, input.padding_id) if input.kind == "tokens" else nn.Sequential(*modules)
 
 
-def _build_layer(layer: Layer, shape: Shape, input: ModelInput, *, is_first: bool) -> tuple[nn.Module, Shape]:
-    _check_fields(layer)
+def build_layer(layer: Layer, shape: Shape, input: ModelInput, *, is_first: bool) -> tuple[nn.Module, Shape]:
+    """Build one layer for what comes in, and say what goes out.
+
+    Raises:
+        ValueError: It does not fit what comes in, or has fields that it does not take.
+    """
+    check_fields(layer)
     takes_ids = is_first and input.kind == "tokens"
     if takes_ids != (layer.type == "embedding"):
         raise ValueError(
@@ -103,6 +114,12 @@ def _build_layer(layer: Layer, shape: Shape, input: ModelInput, *, is_first: boo
             return _batch_norm(layer, shape)
         case "layer-norm":
             return _layer_norm(layer, shape)
+        case "affine":
+            return _affine(layer, shape)
+        case "leaky-relu":
+            return LeakyRectifier(0.01 if layer.slope is None else layer.slope), shape
+        case "elu":
+            return nn.ELU(1.0 if layer.slope is None else layer.slope), shape
         case "max-pool" | "average-pool":
             return _pool(layer, shape)
         case "global-average-pool":
@@ -118,11 +135,18 @@ def _build_layer(layer: Layer, shape: Shape, input: ModelInput, *, is_first: boo
         case "token-first" | "token-mean" | "token-max":
             _check_tokens(shape)
             return _POOLS[layer.type](), shape[1:]
+        case "add" | "concat":
+            raise ValueError("expected a layer of one input; what joins several is a node of the family `graph`")
         case activation:
             return _ACTIVATIONS[activation](), shape
 
 
-def _check_fields(layer: Layer) -> None:
+def check_fields(layer: Layer) -> None:
+    """Check that a layer has the fields that its type needs, and no others.
+
+    Raises:
+        ValueError: It has not.
+    """
     # Not model_fields_set: a layer that was stored and read again has every field set, most to their defaults.
     fields = Layer.model_fields.items()
     given = {name for name, field in fields if name != "type" and getattr(layer, name) != field.default}
@@ -163,7 +187,7 @@ def _batch_norm(layer: Layer, shape: Shape) -> tuple[nn.Module, Shape]:
     if len(shape) == 2:
         raise ValueError(f"expected a vector or (channels, height, width) coming in, got {shape}; use a layer-norm")
     _check_inputs(layer, shape)
-    return (nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d)(shape[0]), shape
+    return (nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d)(shape[0], eps=layer.epsilon), shape
 
 
 def _layer_norm(layer: Layer, shape: Shape) -> tuple[nn.Module, Shape]:
@@ -171,6 +195,13 @@ def _layer_norm(layer: Layer, shape: Shape) -> tuple[nn.Module, Shape]:
         raise ValueError(f"expected a vector or (tokens, dim) coming in, got {shape}; use a batch-norm")
     _check_inputs(layer, shape[-1:])
     return nn.LayerNorm(shape[-1], eps=layer.epsilon), shape
+
+
+def _affine(layer: Layer, shape: Shape) -> tuple[nn.Module, Shape]:
+    if len(shape) != 1:
+        raise ValueError(f"expected a vector coming in, got {shape}")
+    _check_inputs(layer, shape)
+    return Affine(shape[0]), shape
 
 
 def _flatten(shape: Shape, input: ModelInput) -> tuple[nn.Module, Shape]:
@@ -222,5 +253,5 @@ def _check_inputs(layer: Layer, shape: Shape) -> None:
 
 
 def _required(value: int | None) -> int:
-    assert value is not None  # noqa: S101 - `_check_fields` has refused the layer otherwise.
+    assert value is not None  # noqa: S101 - `check_fields` has refused the layer otherwise.
     return value

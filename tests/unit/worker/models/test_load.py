@@ -58,7 +58,7 @@ def saved(tmp_path):
 
 
 def test_a_loaded_model_computes_what_the_uploaded_one_did(ten_classes, saved):
-    weights, inspection = inspect_upload(manifest(), saved(ten_classes.state_dict()), device=CPU)
+    weights, inspection, _ = inspect_upload(manifest(), saved(ten_classes.state_dict()), device=CPU)
     loaded = load(manifest(), weights, device=CPU)
     x = torch.randn(2, 3, 32, 32)
 
@@ -94,7 +94,7 @@ def test_models_with_auxiliary_heads_give_a_plain_tensor(name, saved):
 
 
 def test_a_described_mlp_is_loaded(mlp, saved):
-    weights, inspection = inspect_upload(MLP, saved(mlp.state_dict()), device=CPU)
+    weights, inspection, _ = inspect_upload(MLP, saved(mlp.state_dict()), device=CPU)
     x = torch.randn(5, 3)
 
     torch.testing.assert_close(load(MLP, weights, device=CPU)(x), mlp(x), rtol=0, atol=0)
@@ -103,7 +103,7 @@ def test_a_described_mlp_is_loaded(mlp, saved):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_weights_of_other_precision_become_float32(mlp, saved, dtype):
-    weights, _ = inspect_upload(MLP, saved({k: v.to(dtype) for k, v in mlp.state_dict().items()}), device=CPU)
+    weights, *_ = inspect_upload(MLP, saved({k: v.to(dtype) for k, v in mlp.state_dict().items()}), device=CPU)
     loaded = load(MLP, weights, device=CPU)
     x = torch.randn(5, 3)
 
@@ -115,7 +115,7 @@ def test_counters_of_batch_norm_may_be_missing(ten_classes, saved):
     old = {key: tensor for key, tensor in ten_classes.state_dict().items() if not key.endswith("num_batches_tracked")}
     x = torch.randn(1, 3, 32, 32)
 
-    weights, _ = inspect_upload(manifest(), saved(old), device=CPU)
+    weights, *_ = inspect_upload(manifest(), saved(old), device=CPU)
 
     torch.testing.assert_close(load(manifest(), weights, device=CPU)(x), ten_classes(x), rtol=0, atol=0)
 

@@ -142,7 +142,7 @@ def test_inspection_probes_with_ids_and_offers_no_gradient(tmp_path):
     file = tmp_path / "model"
     file.write_bytes(save(weights(described)))
 
-    _, found = inspect_upload(described, file, device=CPU)
+    _, found, _ = inspect_upload(described, file, device=CPU)
 
     assert found.capabilities == (Capability.FORWARD,)
     assert set(found.obstacles) == {Capability.GRADIENT, Capability.SECOND_DERIVATIVE, Capability.MIXING_LAYER}
