@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -42,10 +43,9 @@ def rank_any_order(
         most: Sets to return at most; those without strength are left out.
         largest: Members of a set at most; default: p.
     """
-    sizes, order = first.abs().sort(dim=1, descending=True, stable=True)
-    width = min(largest or first.shape[1], first.shape[1])
-    gains = (influences[:, None] * of_prefixes(average, sizes[:, :width]))[:, 1:].cpu().numpy()
-    places = order[:, :width].cpu().numpy()
+    places, sizes = _falling(first.abs().cpu().numpy(), min(largest or first.shape[1], first.shape[1]))
+    means = of_prefixes(average, torch.from_numpy(sizes))[:, 1:]
+    gains = (influences.cpu()[:, None] * means).numpy()
     for seed in range(_HASH_SEEDS):
         ranked = _ranked(places, gains, most=most, seed=seed)
         if ranked is not None:
@@ -68,21 +68,63 @@ def _irredundant(ranking: Sequence[Ranked]) -> Iterator[Ranked]:
         yield ranked
 
 
+def _falling(sizes: NDArray[np.floating], width: int) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
+    """Return places and sizes of each row's largest numbers; of equal ones the first comes first."""
+    places = np.argsort(-sizes, axis=1)
+    sorted_sizes = np.take_along_axis(sizes, places, axis=1)
+    if (sorted_sizes[:, 1:] == sorted_sizes[:, :-1]).any():  # else the slower stable sort would say the same
+        places = np.argsort(-sizes, axis=1, kind="stable")
+    return places[:, :width], sorted_sizes[:, :width]
+
+
 def _ranked(places: NDArray[np.int64], gains: NDArray[np.floating], *, most: int, seed: int) -> list[Ranked] | None:
     """Rank by one hash; None where it confused two of the sets that are returned."""
-    keys = _prefix_hashes(places, seed=seed).reshape(-1)
-    _, group = np.unique(keys, return_inverse=True)
-    strengths = np.bincount(group, weights=gains.reshape(-1))
-    by_set, ends = np.argsort(group, kind="stable"), np.bincount(group).cumsum()
+    groups = _Groups.of(_prefix_hashes(places, seed=seed).reshape(-1))
+    strengths = np.asarray(np.bincount(groups.names, weights=gains.reshape(-1)), dtype=np.float64)
     ranked = []
-    for best in np.argsort(-strengths, kind="stable")[:most]:
-        if not strengths[best] > 0:
-            break
-        members = {_members(places, int(proposal)) for proposal in by_set[ends[best - 1] if best else 0 : ends[best]]}
+    for best in _strongest(strengths, np.minimum.reduceat(groups.proposals, groups.starts), most):
+        members = {_members(places, int(proposal)) for proposal in groups.of_name(best)}
         if len(members) > 1:
             return None
         ranked.append(Ranked(members.pop(), float(strengths[best])))
     return ranked
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Proposals with equal keys.
+
+    Attributes:
+        names: The group of each proposal.
+        proposals: Group by group.
+        starts: Where each group starts in `proposals`.
+    """
+
+    names: NDArray[np.int64]
+    proposals: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, keys: NDArray[np.uint64]) -> _Groups:
+        proposals = np.argsort(keys)
+        in_order = keys[proposals]
+        new = np.concatenate([[True], in_order[1:] != in_order[:-1]])
+        names = np.empty(len(keys), dtype=np.int64)
+        names[proposals] = new.cumsum() - 1
+        return cls(names, proposals, np.flatnonzero(new))
+
+    def of_name(self, name: int) -> NDArray[np.int64]:
+        """Return the proposals of a group."""
+        end = self.starts[name + 1] if name + 1 < len(self.starts) else len(self.proposals)
+        return self.proposals[self.starts[name] : end]
+
+
+def _strongest(strengths: NDArray[np.float64], firsts: NDArray[np.int64], most: int) -> list[int]:
+    """Return the groups with the largest strengths above zero; of equal ones that which was proposed first."""
+    least = np.partition(strengths, len(strengths) - most)[-most] if most < len(strengths) else 0.0
+    able = np.flatnonzero((strengths >= least) & (strengths > 0))
+    chosen: list[int] = able[np.lexsort((firsts[able], -strengths[able]))][:most].tolist()
+    return chosen
 
 
 def _prefix_hashes(places: NDArray[np.int64], *, seed: int) -> NDArray[np.uint64]:

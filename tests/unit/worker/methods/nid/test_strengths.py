@@ -84,6 +84,29 @@ def test_sets_of_any_size_match_algorithm_1(seed: int, average: Average):
     assert [one.strength for one in ranked] == sorted((one.strength for one in ranked), reverse=True)
 
 
+@given(seeds, st.integers(1, 40))
+def test_equal_weights_and_equal_sets_come_in_the_order_of_algorithm_1(seed: int, most: int):
+    """Whole numbers up to 3: sums are exact, and ties are everywhere."""
+    generator = torch.Generator().manual_seed(seed)
+    first = torch.randint(-3, 4, (7, 5), generator=generator).double()
+    z = torch.randint(0, 3, (7,), generator=generator).double()
+
+    ranked = rank_any_order(first, z, most=most)
+
+    expected = reference.any_order(first.tolist(), z.tolist(), "minimum")[:most]
+    assert [(one.members, one.strength) for one in ranked] == expected
+
+
+def test_strengths_are_to_the_last_bit_those_of_a_dictionary():
+    first, *later = network(0, 30, 40, 1)
+    z = influence(later)
+
+    ranked = rank_any_order(first, z, most=300)
+
+    expected = reference.any_order(first.tolist(), z.tolist(), "minimum")[:300]
+    assert [(one.members, one.strength) for one in ranked] == expected
+
+
 def test_no_more_and_no_larger_sets_than_asked_for():
     first, *later = network(0, 8, 20, 1)
     z = influence(later)
