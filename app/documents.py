@@ -180,6 +180,7 @@ class TrainingMethodDocument(BaseModel):
     )
     least_rows: int
     most_inputs: int | None = Field(description="Of a table, every category counted.")
+    longest_row: int | None = Field(description="Ids of a set, or columns of a table, at most.")
     presets: dict[str, dict[str, JsonValue]]
     parameters: dict[str, Any] = Field(description="JSON Schema (2020-12) of `params`.")
     links: dict[str, str]

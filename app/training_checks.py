@@ -67,10 +67,11 @@ def _obstacle(spec: TrainingSpec, found: DatasetInspection) -> str | None:
         return f"{spec.id} learns {' or '.join(spec.tasks)}, not {found.task}"
     if found.rows < spec.least_rows:
         return f"{spec.id} needs at least {spec.least_rows} rows, the dataset has {found.rows}"
-    if spec.longest_row is not None and (found.longest or 0) > spec.longest_row:
+    longest = found.longest if found.kind == "sets" else len(found.feature_columns)
+    if spec.longest_row is not None and (longest or 0) > spec.longest_row:
         return (
-            f"{spec.id} pairs the ids of a row and takes rows of at most {spec.longest_row}; the longest one has "
-            f"{found.longest}: leave such rows out, or cut them"
+            f"{spec.id} pairs what is in a row and takes rows of at most {spec.longest_row}; the longest one has "
+            f"{longest}: leave the rest out"
         )
     inputs = table_inputs(found)
     if spec.most_inputs is not None and inputs > spec.most_inputs:

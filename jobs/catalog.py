@@ -62,6 +62,7 @@ class TrainingSpec(Frozen):
         starts: What it may start from.
         least_rows: Of a dataset.
         most_inputs: Of a table, every category counted; None: no limit.
+        longest_row: Ids of a set, or columns of a table, at most; None: no limit.
         parameters: JSON Schema (2020-12) of `params`.
     """
 
@@ -74,6 +75,7 @@ class TrainingSpec(Frozen):
     starts: tuple[Start, ...]
     least_rows: int
     most_inputs: int | None
+    longest_row: int | None
     presets: dict[str, dict[str, JsonValue]]
     parameters: dict[str, Any]
 

@@ -53,6 +53,7 @@ def _training_entry(method: TrainingMethod) -> dict[str, Any]:
         "starts": list(method.starts),
         "least_rows": method.least_rows,
         "most_inputs": method.most_inputs,
+        "longest_row": method.longest_row,
         "presets": {name: dict(values) for name, values in method.params.presets.items()},
         "parameters": method.params.model_json_schema(),
     }

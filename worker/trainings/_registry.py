@@ -147,6 +147,7 @@ class TrainingMethod:
     starts: tuple[Start, ...]
     least_rows: int
     most_inputs: int | None
+    longest_row: int | None
 
 
 P = TypeVar("P", bound=Params)
@@ -166,6 +167,7 @@ def register_training(
     starts: tuple[Start, ...] = ("model", "architecture"),
     least_rows: int = 2,
     most_inputs: int | None = None,
+    longest_row: int | None = None,
 ) -> Callable[[Callable[[TrainingTask, P], Trained]], Callable[[TrainingTask, P], Trained]]:
     """Register the decorated function as the entry point of training method `id`.
 
@@ -175,6 +177,7 @@ def register_training(
         starts: What it may start from; `none` where the method makes its own network.
         least_rows: A dataset with fewer rows is refused at once.
         most_inputs: A table of more inputs, every category counted, is refused at once; None: there is no limit.
+        longest_row: A dataset with a set of more ids, or of more columns, is refused at once; None: there is no limit.
 
     Raises:
         ValueError: The id is taken.
@@ -186,6 +189,7 @@ def register_training(
         _trainings[id] = TrainingMethod(
             id=id, title=title, summary=summary, source=source, params=params, train=train, datasets=datasets,
             tasks=tasks, starts=starts, least_rows=least_rows, most_inputs=most_inputs,
+            longest_row=longest_row,
         )  # fmt: skip
         return train
 

@@ -126,6 +126,7 @@ CATALOG: Mapping[str, Any] = {
             "starts": ["model", "architecture"],
             "least_rows": 10,
             "most_inputs": 50,
+            "longest_row": None,
             "presets": {},
             "parameters": {
                 "type": "object",
@@ -160,6 +161,7 @@ CATALOG: Mapping[str, Any] = {
             "starts": ["none"],
             "least_rows": 2,
             "most_inputs": None,
+            "longest_row": 5,
             "presets": {},
             "parameters": {"type": "object", "additionalProperties": False, "properties": {}},
         },

@@ -137,6 +137,17 @@ def test_a_dataset_that_does_not_fit_the_method_is_refused(client, here, train, 
     assert answer.json()["errors"][0]["pointer"] == "/dataset"
 
 
+def test_sets_longer_than_the_method_takes_are_refused(client, here, train):
+    made = upload_dataset(client, manifest={"name": "long"}).json()["id"]
+    sets = {"kind": "sets", "format": "sets", "task": "binary", "columns": (), "target": None, "classes": ("0", "1")}
+    read_dataset(here, made, DATASET_INSPECTION.model_copy(update={**sets, "shortest": 1, "longest": 6}))
+    answer = train(method="own", dataset=made, architecture=None, params={})
+
+    assert answer.status_code == 422
+    assert re.search("rows of at most 5; the longest one has 6", answer.json()["detail"])
+    assert answer.json()["errors"][0]["pointer"] == "/dataset"
+
+
 def test_a_dataset_that_is_not_read_yet_or_failed_is_refused(client, here, train):
     made = upload_dataset(client, manifest={"name": "new"}).json()["id"]
     assert train(dataset=made).status_code == 409

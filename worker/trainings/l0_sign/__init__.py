@@ -6,6 +6,7 @@ https://arxiv.org/abs/2008.00404
 
 from __future__ import annotations
 
+from worker.methods.l0_sign.pairs import LONGEST
 from worker.trainings._registry import Trained, TrainingTask, register_training
 from worker.trainings._stages import Stages
 from worker.trainings.l0_sign.answer import Trainings, answer
@@ -28,6 +29,7 @@ __all__ = ["L0SignParams", "train"]
     tasks=("binary", "regression"),
     starts=("none",),
     least_rows=20,
+    longest_row=LONGEST,
 )
 def train(task: TrainingTask, params: L0SignParams) -> Trained:
     """Choose the weights of the penalties, train, and measure."""
@@ -37,8 +39,10 @@ def train(task: TrainingTask, params: L0SignParams) -> Trained:
     first = first_network(found, material, params, seed=task.seed)
     networks = [first, *further_networks(stages, first, material, params)]
     rivals = trained_rivals(stages, material, params, found.lambdas)
-    everything = Trainings(
-        params=params, material=material, found=found, networks=networks, confidence=confidence_of(networks),
-        rivals=rivals,
+    sure = confidence_of(networks)
+    result = answer(
+        Trainings(
+            params=params, material=material, found=found, networks=networks, confidence=sure, rivals=rivals
+        )
     )  # fmt: skip
-    return Trained(result=answer(everything))
+    return Trained(result=result)

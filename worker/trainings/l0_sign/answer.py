@@ -21,6 +21,7 @@ from worker.trainings.l0_sign.fitting import Measured
 from worker.trainings.l0_sign.material import Material, portions
 from worker.trainings.l0_sign.networks import Confidence, Network
 from worker.trainings.l0_sign.notes import notes_of
+from worker.trainings.l0_sign.overview import frequent_features
 from worker.trainings.l0_sign.params import L0SignParams
 from worker.trainings.l0_sign.rivals import Rival
 from worker.trainings.l0_sign.search import Found, scores_of
@@ -181,12 +182,14 @@ def _documents(all: Trainings) -> dict[str, Any]:
     documents: dict[str, Any] = {"rows": example_rows(all.model, all.material)}
     if (feature := busiest_feature(all.model, all.material)) is not None:
         documents["feature"] = feature
+    if not all.material.log.fields:
+        documents["features"] = frequent_features(all.model.pairs, all.material.log)
     return documents
 
 
 def _arrays(all: Trainings) -> dict[str, Any]:
     pairs, fields = all.model.pairs, all.model.fields
-    strongest = pairs.most_supported(all.params.table_pairs)
+    strongest = pairs.at(pairs.most_supported(all.params.table_pairs))
     low, high = features_of(strongest.keys, features=all.material.log.features)
     arrays: dict[str, Tensor] = {
         "pair_features": torch.stack([low, high], 1), "pair_support": strongest.support,

@@ -76,6 +76,7 @@ def _row(found: Contributions, place: int, index: int, material: Material) -> di
         "bias": found.bias,
         "margin": margin,
         "probability": float(torch.sigmoid(torch.tensor(margin))) if material.of_classes else None,
+        "predicted": material.labels.classes[margin > 0] if material.of_classes else None,
         "label": _label(index, material),
         "edges": [
             {

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from jobs.errors import InvalidInput
+from jobs.errors import InputTooLarge, InvalidInput
 from jobs.schemas import FeatureColumn, FeatureEncoding
 from worker.methods.l0_sign.pairs import Rows, as_sets
 from worker.trainings._data import Data, Feature, Sets, Table
@@ -64,6 +64,7 @@ def log_of(data: Data, train: Tensor, *, least_support: int, published: bool) ->
 
     Raises:
         InvalidInput: A value is not finite, or no feature is known.
+        InputTooLarge: A column has too many categories.
     """
     if isinstance(data, Sets):
         log = _of_sets(data, train, least_support, published=published)
@@ -126,10 +127,10 @@ def _fields(data: Sets) -> Tensor | None:
 
 def _of_table(table: Table, train: Tensor, least_support: int) -> Log:
     columns, features, values = list[FeatureColumn](), list[Tensor](), list[Tensor]()
-    whole = fitted_encoding(table, train)
     begin = 0
-    for feature, column in zip(table.features, whole.columns, strict=True):
-        if column.categories is None:
+    for feature in table.features:
+        if feature.categories is None:
+            column = fitted_encoding(replace(table, features=(feature,)), train).columns[0]
             one, value = _number(feature, column, begin)
         else:
             column, one = _category(feature, train, least_support, begin)
@@ -152,6 +153,8 @@ def _of_table(table: Table, train: Tensor, least_support: int) -> Log:
 
 
 _ABSENT = -2
+_MOST_CATEGORIES = 100_000
+"""That a manifest lists."""
 
 
 def _number(feature: Feature, column: FeatureColumn, begin: int) -> tuple[Tensor, Tensor]:
@@ -173,6 +176,11 @@ def _category(feature: Feature, train: Tensor, least_support: int, begin: int) -
     place = torch.full((len(categories) + 1,), -1)
     place[-1] = _ABSENT  # code -1 finds the last entry
     place[kept] = begin + torch.arange(len(kept))
+    if len(kept) > _MOST_CATEGORIES:
+        raise InputTooLarge(
+            f"the column {feature.name!r} has {len(kept)} categories in {least_support} training rows or more, "
+            f"expected at most {_MOST_CATEGORIES}: raise least_support, or send the rows as sets"
+        )
     names = tuple(categories[one] for one in kept.tolist())
     return FeatureColumn(name=feature.name, categories=names), place[codes]
 

@@ -36,11 +36,12 @@ class PairStatistics:
     gates: Tensor
     scores: Tensor
 
-    def most_supported(self, most: int) -> PairStatistics:
-        """Return the pairs in most rows, `most` of them; of equal ones the first."""
-        if len(self.keys) <= most:
-            return self
-        chosen = torch.sort(self.support, descending=True, stable=True).indices[:most].sort().values
+    def most_supported(self, most: int) -> Tensor:
+        """Return the places of the pairs in most rows, `most` of them at most, rising; of equal ones the first."""
+        return torch.sort(self.support, descending=True, stable=True).indices[:most].sort().values
+
+    def at(self, chosen: Tensor) -> PairStatistics:
+        """Return the pairs at some places."""
         return PairStatistics(
             keys=self.keys[chosen], support=self.support[chosen], contribution=self.contribution[chosen],
             gates=self.gates[chosen], scores=self.scores[chosen],
