@@ -24,6 +24,7 @@ DOCUMENTS: Final[Mapping[str, str]] = {
     "shapes.json": "shape functions of an additive model: what columns and pairs of them add, at some of their values",
     "rows.json": "some predictions of L0-SIGN taken apart: every edge with its gate and contribution",
     "feature.json": "the feature that takes part most in L0-SIGN's predictions, and its strongest partners",
+    "features.json": "the features in most training rows, and what every two of them contribute in L0-SIGN",
     "fsii.json": "Faithful Shapley interaction index, as shapiq's InteractionValues",
 }
 """What documents of an answer may be called, and what each holds."""
@@ -44,6 +45,10 @@ ARTIFACTS: Final[Mapping[str, str]] = {
     "ranking.png": _PNG,
     "cutoff.png": _PNG,
     "shapes.png": _PNG,
+    "prediction.png": _PNG,
+    "feature.png": _PNG,
+    "edges.png": _PNG,
+    "fields.png": _PNG,
     "robustness.png": _PNG,
     "disturbances.png": _PNG,
     "similarities.png": _PNG,

@@ -61,7 +61,7 @@ def _grid(strengths: Floats, order: list[int], names: Sequence[str], scale: Scal
         middle = left + cell * place + cell // 2
         if cell >= TEXT_SIZE:
             write(block, (left - 8 - width(label, TEXT_SIZE), middle - 8), label, TEXT_SIZE, INK)
-            _write_upwards(block, (middle - 8, left - 8), label)
+            write_upwards(block, (middle - 8, left - 8), label)
     for row, first in enumerate(order):
         for column, second in enumerate(order):
             corner = (left + cell * column, left + cell * row)
@@ -70,7 +70,8 @@ def _grid(strengths: Floats, order: list[int], names: Sequence[str], scale: Scal
     return block
 
 
-def _write_upwards(block: Block, bottom: tuple[int, int], text: str) -> None:
+def write_upwards(block: Block, bottom: tuple[int, int], text: str) -> None:
+    """Write text from `bottom` upwards, turned to the left; `bottom` is its lower left corner, column and row."""
     line = blank(width(text, TEXT_SIZE) + 2, TEXT_SIZE + 5)
     write(line, (0, 0), text, TEXT_SIZE, INK)
     turned = line.transpose(Image.Transpose.ROTATE_90)

@@ -15,6 +15,8 @@ from jobs.trainings import Curve, TrainingResult
 from worker.render.axes import Axis, axis_around, centred, write_ticks
 from worker.render.colours import INK, MUTED, PALETTE, Colour
 from worker.render.column_pictures import column_pictures
+from worker.render.log_pictures import log_pictures
+from worker.render.log_tables import SHOWN_IN_TABLES, log_tables
 from worker.render.modulation import before_and_after, modulation_pictures
 from worker.render.png import encode
 from worker.render.report import figure, notes_section, page_style, page_template
@@ -31,7 +33,8 @@ _COLOURS = (PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[4], PALETTE[6])
 
 def training_pictures(result: TrainingResult) -> dict[str, bytes]:
     """Draw a training as PNG bytes by artifact name: one chart for each name of a curve, and what else it found."""
-    found = column_pictures(result) | (modulation_pictures(result.modulation) if result.modulation else {})
+    found = column_pictures(result) | log_pictures(result)
+    found |= modulation_pictures(result.modulation) if result.modulation else {}
     if not result.curves:
         return found
     parts = list(dict.fromkeys(curve.part for curve in result.curves))
@@ -112,6 +115,11 @@ def training_report(result: Mapping[str, Any], pictures: Mapping[str, bytes]) ->
 
 _CAPTIONS = {
     "training.png": "Each number after every epoch; the last value stands beside the end of its line.",
+    "prediction.png": "Test rows with the highest, the lowest and the middle prediction: every edge that was kept, and "
+    "the sum that is the prediction.",
+    "feature.png": "The feature whose pairs weigh most: what it adds together with others, and in how many rows.",
+    "edges.png": "How many edges were kept after every epoch, and how well the network then predicted.",
+    "fields.png": "Which fields, or which of the most frequent features, contribute together.",
     "heatmap.png": "How strongly every two columns act together; columns that belong together stand side by side.",
     "ranking.png": "The strongest pairs and sets, and how far trials agree about them.",
     "cutoff.png": "How many interactions an additive model needs to be as good as networks that see everything.",
@@ -138,7 +146,9 @@ def _sections(result: Mapping[str, Any]) -> list[str]:
     found.append(_section("Models", ("id", "name", "epoch"), models))
     checks = [(one["name"], one["value"], one["passed"], one["meaning"]) for one in result.get("checks") or ()]
     found.append(_section("Checks", ("check", "value", "passed", "meaning"), checks))
-    found.append(_section("Details", ("what", "value"), (result.get("details") or {}).items()))
+    found += [_section(*one) for one in log_tables(result)]
+    details = {name: value for name, value in (result.get("details") or {}).items() if name not in SHOWN_IN_TABLES}
+    found.append(_section("Details", ("what", "value"), details.items()))
     found.append(_section("Provenance", ("what", "value"), (result.get("provenance") or {}).items()))
     return found
 
