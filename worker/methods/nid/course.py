@@ -97,6 +97,7 @@ class Course:
     @classmethod
     def restored(cls, design: Design, tensors: Mapping[str, Tensor]) -> Course:
         """Take up what `tensors` gave for the same design."""
+        tensors = {name: tensor.clone() for name, tensor in tensors.items()}
         numbers = {name: Parameters(tensors[f"{name}.deep"], tensors[f"{name}.mains"]) for name in _NUMBERS}
         history = [losses.tolist() for losses in tensors["history"].split_with_sizes(tensors["lengths"].tolist())]
         fitted = Fitted(design, numbers["best"], tensors["loss"], tensors["epochs"], history)
@@ -105,7 +106,7 @@ class Course:
         standing = Standing(design.of(kept), tensors["names"], parameters, mean, square, int(tensors["steps"]))
         generators = [torch.Generator() for _ in range(design.members)]
         for generator, state in zip(generators, tensors["generators"], strict=True):
-            generator.set_state(state)
+            generator.set_state(state.clone())  # of a view into a larger tensor, PyTorch 2.15 reads beyond the end
         return cls(int(tensors["epoch"]), standing, generators, fitted)
 
 

@@ -40,24 +40,33 @@ def train(
     recipe: Recipe,
     *,
     seeds: Sequence[int],
-    start: Course | None = None,
+    watch: Watch = lambda epoch, training, loss: None,
+) -> Fitted:
+    """Train every network of `design` on `rows`; network k draws its parameters and batches by `seeds[k]`."""
+    return finish(Course.fresh(design, seeds), rows, validation, recipe, watch=watch)
+
+
+def finish(
+    course: Course,
+    rows: Rows,
+    validation: Rows,
+    recipe: Recipe,
+    *,
     watch: Watch = lambda epoch, training, loss: None,
     beat: Callable[[int], None] = lambda epochs: None,
-    keep: Callable[[Course], None] = lambda course: None,
+    keep: Callable[[], None] = lambda: None,
 ) -> Fitted:
-    """Train every network of `design` on `rows`; network k draws its parameters and batches by `seeds[k]`.
+    """Train the networks of a course from where they are to the end; `course` moves with them.
 
     Args:
-        start: Where an earlier call came to, instead of the beginning.
         beat: Called often with the epochs that are done; may raise to cancel.
-        keep: Called after every epoch with where the training is; what it is given changes afterwards.
+        keep: Called after every epoch, when `course` can be laid down.
     """
-    course = start or Course.fresh(design, seeds)
     with Crew() as crew:
         while course.epoch < recipe.epochs and len(course.standing.names):
             _train_an_epoch(course, rows, validation, recipe, crew, lambda: beat(course.epoch))
             watch(course.epoch, len(course.standing.names), float(course.fitted.loss.mean()))
-            keep(course)
+            keep()
     return course.fitted
 
 

@@ -24,6 +24,7 @@ from worker.trainings.nid.params import NidParams
 from worker.trainings.nid.parts import parts_of, target_of
 from worker.trainings.nid.search import Material, material_of, read_networks, trained_ensemble
 from worker.trainings.nid.shapes import shapes_of
+from worker.trainings.nid.stages import Stages
 from worker.trainings.nid.verdict import Judged, Members, Pairs, judged_pairs, judged_sets
 
 SOURCE = "https://arxiv.org/abs/1705.04977"
@@ -46,12 +47,13 @@ def train(task: TrainingTask, params: NidParams) -> Trained:
     parts = parts_of(table.labels, params, seed=task.seed)
     target = target_of(table.labels, parts.train)
     material = material_of(fitted_fields(table, parts.train, most_categories=params.most_categories), target, parts)
-    fitted = trained_ensemble(material, params, task)
+    stages = Stages(task)
+    fitted = trained_ensemble(material, params, stages)
     networks = read_networks(fitted, material, params)
     pairs, sets = judged_pairs(networks, params), judged_sets(networks, params)
     best = _best_l1(fitted, params)
     fit = _fit(fitted, best, material, params)
-    cutoff = _cutoff(task, params, material, fit, fitted, best, _ranking(pairs, sets, params))
+    cutoff = _cutoff(stages, params, material, fit, fitted, best, _ranking(pairs, sets, params))
     anova = f_statistics(material) if "anova" in params.compare else None
     shapes = shapes_of(cutoff, material) if cutoff else None
     return Trained(result=answer(Found(params, material, parts, fitted, best, fit, pairs, sets, cutoff, shapes, anova)))
@@ -94,12 +96,10 @@ def _ranking(pairs: Pairs, sets: Sequence[Judged], params: NidParams) -> list[Me
 
 
 def _cutoff(
-    task: TrainingTask, params: NidParams, material: Material, fit: Fit, fitted: Fitted, best: int,
+    stages: Stages, params: NidParams, material: Material, fit: Fit, fitted: Fitted, best: int,
     ranking: Sequence[Members],
 ) -> Cutoff | None:  # fmt: skip
     if not params.cutoff:
         return None
     goal = float(fitted.loss[_best_networks(fitted, best, params)].mean())
-    return additive_models(
-        ranking, material, params, task, goal=(goal, fit.networks)
-    )  # fmt: skip
+    return additive_models(ranking, material, params, stages, goal=(goal, fit.networks))

@@ -13,11 +13,11 @@ import torch
 
 from worker.methods.nid.course import Fitted
 from worker.methods.nid.networks import Design, additive
-from worker.methods.nid.training import predict, train
-from worker.trainings._registry import TrainingTask
+from worker.methods.nid.training import predict
 from worker.trainings.nid.gate import row_losses
 from worker.trainings.nid.params import NidParams
-from worker.trainings.nid.search import Material, Reporter, recipe_of, seeds_of
+from worker.trainings.nid.search import Material, recipe_of
+from worker.trainings.nid.stages import Stages
 from worker.trainings.nid.verdict import Members
 
 HIDDEN = (60, 40, 20)
@@ -54,7 +54,7 @@ class Cutoff:
 
 
 def additive_models(
-    ranking: Sequence[Members], material: Material, params: NidParams, task: TrainingTask,
+    ranking: Sequence[Members], material: Material, params: NidParams, stages: Stages,
     *, goal: tuple[float, float],
 ) -> Cutoff:  # fmt: skip
     """Train a model for each number of interactions.
@@ -66,11 +66,9 @@ def additive_models(
     sets = added(ranking, most=params.cutoff)
     # No L1 norm: nothing is to be found any more, and strong ones kill the networks of weak interactions.
     recipe = recipe_of(params, material.target, torch.zeros(len(sets)))
-    reporter = Reporter(task, "cutoff", params.epochs)
-    fitted = train(
-        _design(sets, material), material.train, material.validation, recipe,
-        seeds=seeds_of(task.seed, len(sets), first=params.trials * len(params.l1)),
-        watch=reporter.watch, beat=reporter.beat,
+    fitted = stages.train(
+        "cutoff", _design(sets, material), material.train, material.validation, recipe,
+        first=params.trials * len(params.l1),
     )  # fmt: skip
     validation = tuple(fitted.loss.double().tolist())
     answers = predict(fitted.design, fitted.parameters, material.test.x)

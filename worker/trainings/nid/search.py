@@ -12,13 +12,10 @@ from worker.methods.nid.course import Fitted
 from worker.methods.nid.descent import Recipe, Rows
 from worker.methods.nid.networks import deep_weights, mlp
 from worker.methods.nid.strengths import influence
-from worker.methods.nid.training import train
-from worker.trainings._registry import TrainingTask
 from worker.trainings.nid.encoding import Fields
 from worker.trainings.nid.params import NidParams
 from worker.trainings.nid.parts import Parts, Target
-
-_SEEDS_APART = 1_000_003  # a prime: networks of neighbouring seeds do not meet
+from worker.trainings.nid.stages import Stages
 
 
 @dataclass(frozen=True)
@@ -55,12 +52,12 @@ def material_of(fields: Fields, target: Target, parts: Parts) -> Material:
     return Material(fields, target, *cut)
 
 
-def trained_ensemble(material: Material, params: NidParams, task: TrainingTask) -> Fitted:
+def trained_ensemble(material: Material, params: NidParams, stages: Stages) -> Fitted:
     """Train trials x L1 weights; network k is trial k // len(l1) with weight k % len(l1).
 
     Raises:
         NumericalError: No network has a finite loss.
-        JobCanceled: Out of `task.report`.
+        JobCanceled: Out of the task's `report`.
     """
     members = params.trials * len(params.l1)
     design = mlp(
@@ -68,31 +65,10 @@ def trained_ensemble(material: Material, params: NidParams, task: TrainingTask) 
         hidden=params.hidden,
     )  # fmt: skip
     recipe = recipe_of(params, material.target, torch.tensor(params.l1).repeat(params.trials))
-    reporter = Reporter(task, "train", params.epochs)
-    fitted = train(
-        design, material.train, material.validation, recipe,
-        seeds=seeds_of(task.seed, members), watch=reporter.watch, beat=reporter.beat,
-    )  # fmt: skip
+    fitted = stages.train("train", design, material.train, material.validation, recipe)
     if not fitted.loss.isfinite().any():
         raise NumericalError("the loss of every network is not finite; use a lower learning rate")
     return fitted
-
-
-class Reporter:
-    """Reports a training by epoch, and what its last epoch measured with every step of the next."""
-
-    def __init__(self, task: TrainingTask, stage: str, epochs: int) -> None:
-        self._task, self._stage, self._epochs = task, stage, epochs
-        self._metrics: dict[str, float] = {}
-
-    def watch(self, epoch: int, training: int, loss: float) -> None:
-        """Report an epoch: how many networks still train, and the mean of their best losses."""
-        self._metrics = {"networks_training": float(training), "validation_loss": loss}
-        self.beat(epoch)
-
-    def beat(self, epochs: int) -> None:
-        """Report that `epochs` are done; raises when the job was canceled."""
-        self._task.report(self._stage, epochs, self._epochs, self._metrics)
 
 
 def recipe_of(params: NidParams, target: Target, l1: Tensor) -> Recipe:
@@ -101,11 +77,6 @@ def recipe_of(params: NidParams, target: Target, l1: Tensor) -> Recipe:
         task=target.labels.task, l1=l1, l2=params.l2, lasso=params.lasso, learning_rate=params.learning_rate,
         decay=params.decay, batch=params.batch_size, epochs=params.epochs, patience=params.patience,
     )  # fmt: skip
-
-
-def seeds_of(seed: int, members: int, *, first: int = 0) -> list[int]:
-    """Return a seed for each network."""
-    return [(seed * _SEEDS_APART + first + member) % 2**63 for member in range(members)]
 
 
 def read_networks(fitted: Fitted, material: Material, params: NidParams) -> list[Network]:

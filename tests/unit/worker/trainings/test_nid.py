@@ -23,6 +23,7 @@ from worker.trainings.nid.params import NidParams
 from worker.trainings.nid.parts import parts_of, target_of
 from worker.trainings.nid.search import Material, Network, field_weights, material_of
 from worker.trainings.nid.shapes import shapes_of
+from worker.trainings.nid.stages import Stages
 from worker.trainings.nid.verdict import auc, geometric, judged_pairs, judged_sets, stability
 
 EXACT = 1e-12
@@ -365,7 +366,7 @@ def test_the_first_model_that_is_good_enough_is_chosen():
 def test_shapes_add_up_to_the_additive_model():
     given = material(product(150))
     params = NidParams(**QUICK)
-    cutoff = additive_models([(0, 1)], given, params, TrainingTask(data=product(150)), goal=(0.0, 0.0))
+    cutoff = additive_models([(0, 1)], given, params, Stages(TrainingTask(data=product(150))), goal=(0.0, 0.0))
     cutoff = type(cutoff)(**{**vars(cutoff), "chosen": 1})
     shapes = shapes_of(cutoff, given)
 
