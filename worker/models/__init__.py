@@ -13,6 +13,7 @@ from worker.models.architectures import adapted, build
 from worker.models.fitting import fitted, put_in, refuse_non_finite
 from worker.models.formats import State, read_state, write_state
 from worker.models.inspection import inspect
+from worker.models.rows import inspect_rows, is_asked_by_rows
 from worker.models.uploads import read_upload
 
 __all__ = ["Upload", "inspect_state", "inspect_upload", "load"]
@@ -42,8 +43,10 @@ def load(manifest: Manifest, weights: Path | bytes, *, device: torch.device) -> 
 
     Raises:
         UnsafeModel: The file could run code.
-        UnsupportedModel: The file is damaged, or does not fit the architecture.
+        UnsupportedModel: The file is damaged, does not fit the architecture, or is of a model that is asked by rows.
     """
+    if is_asked_by_rows(manifest):
+        raise UnsupportedModel("a model that is asked by rows is no network that a job could run")
     module, _ = _assemble(manifest, read_state(weights))
     return module.to(device)
 
@@ -66,6 +69,8 @@ def inspect_state(manifest: Manifest, state: State, *, device: torch.device) -> 
     Raises:
         UnsupportedModel: As there.
     """
+    if is_asked_by_rows(manifest):
+        return write_state(state), inspect_rows(manifest, state)
     module, state = _assemble(manifest, state)
     refuse_non_finite(state)
     found = inspect(module.to(device), manifest)
