@@ -32,6 +32,7 @@ class Recipe:
 
     Attributes:
         initial_gate: Added to log α at first.
+        initial_embedding, initial_spread: Mean and deviation of the embeddings at first.
         gate_delay: Epochs in which λ1 counts as 0.
         gate_warmup: Epochs after these over which it rises.
         chosen_by: What is best in the best epoch.
@@ -41,6 +42,8 @@ class Recipe:
     lambdas: Lambdas
     schedule: Schedule
     initial_gate: float = 0.0
+    initial_embedding: float = 0.0
+    initial_spread: float = 1.0
     gate_delay: int = 0
     gate_warmup: int = 0
     chosen_by: str = "objective"
@@ -63,6 +66,7 @@ def recipe_of(params: L0SignParams, features: int, lambdas: Lambdas, *, gates: b
     )  # fmt: skip
     return Recipe(
         design=design, lambdas=lambdas, schedule=schedule_of(params), initial_gate=params.initial_gate,
+        initial_embedding=params.initial_embedding, initial_spread=params.initial_spread,
         gate_delay=params.gate_delay, gate_warmup=params.gate_warmup, chosen_by=params.chosen_by,
     )  # fmt: skip
 
@@ -114,8 +118,10 @@ def network_of(recipe: Recipe, state: State) -> L0Sign:
 
 def _fresh(recipe: Recipe, seed: int) -> L0Sign:
     network = L0Sign(recipe.design, torch.Generator().manual_seed(seed))
-    if recipe.design.gated:
-        with torch.no_grad():
+    with torch.no_grad():
+        known = network.nodes[:-1]  # drawn around 0 with deviation 1; the unknown feature stays at 0
+        known.mul_(recipe.initial_spread).add_(recipe.initial_embedding)
+        if recipe.design.gated:
             network.edge.outer.bias.add_(recipe.initial_gate)
     return network
 

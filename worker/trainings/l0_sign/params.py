@@ -57,6 +57,12 @@ class L0SignParams(Params):
         0.0, ge=-10, le=10, description="Added to log α of all gates at first: above 0 they start further open."
     )
 
+    initial_embedding: float = Field(
+        0.0, ge=-10, le=10, description="Mean of the embeddings at first: away from 0, a product of two has a part "
+        "that each feature gives alone.",
+    )  # fmt: skip
+    initial_spread: float = Field(1.0, gt=0, le=10, description="Deviation of the embeddings at first.")
+
     lambda1: Weight | Search = Field(
         1e-3, description="Weight of the open gates to be expected; search: choose from lambda1_grid."
     )

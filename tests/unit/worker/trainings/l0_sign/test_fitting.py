@@ -70,6 +70,7 @@ def test_the_published_network_trains_by_adagrad_whose_sums_are_saved():
     [
         {"learning_rate_decay": 0.1, "optimizer": "adagrad"}, {"optimizer": "adagrad"}, {"learning_rate": 0.01},
         {"gate_delay": 1}, {"gate_warmup": 3}, {"initial_gate": 1.0}, {"beta": 0.3}, {"balanced": True},
+        {"initial_embedding": 0.5}, {"initial_spread": 0.1},
         {"embedding": 4}, {"edge_embedding": 4}, {"hidden": 8}, {"mean": "nodes"}, {"batch_size": 30},
         {"validation": 0.2}, {"test": 0.2}, {"gates": False}, {"compat": "published"},
     ],
