@@ -13,6 +13,7 @@ import numpy as np
 from jobs.schemas import Explanation
 from tests.explanations import of_features, picture, scattered_sets, signed_map
 from tests.logical_explanations import checkpoints, disturbed, of_cells, of_players, profile, similarities
+from tests.logs import a_log_result
 from worker import render
 
 FOLDER = Path(__file__).parent / "render"
@@ -39,7 +40,7 @@ def files() -> dict[str, bytes]:
         f"{name}-{file}": data
         for name, explanation in explanations().items()
         for file, data in render.pictures(explanation, _pixels(explanation)).items()
-    }
+    } | {f"log-{file}": data for file, data in render.training_pictures(a_log_result()).items()}
 
 
 def _pixels(explanation: Explanation) -> np.ndarray | None:

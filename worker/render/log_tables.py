@@ -57,7 +57,11 @@ def _pairs(result: Mapping[str, Any]) -> Table:
     head = ["pair", "over all training rows", "where it is", "rows with it", "gate"]
     sure = any("networks" in one["details"] for one in found)
     rows = [_pair(one, names, sure=sure) for one in found]
-    return "The strongest pairs", [*head, "kept in", "mean over networks"] if sure else head, rows
+    return (
+        "The strongest pairs, by their mean contribution",
+        [*head, "kept in", "mean over networks"] if sure else head,
+        rows,
+    )
 
 
 def _pair(one: Mapping[str, Any], names: Sequence[str], *, sure: bool) -> list[Any]:

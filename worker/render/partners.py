@@ -27,8 +27,8 @@ def partners(feature: Mapping[str, Any], unit: str) -> bytes:
     write(title, (0, 0), fit(f"What {feature['name']} adds together with others", TITLE_SIZE, ROOM), TITLE_SIZE, INK)
     notes = [
         f"Bar and number: mean contribution, in {unit}, over the training rows that hold both; beside it, how many.",
-        "The partners whose pairs weigh most over all training rows, at most "
-        f"{len(found)}; brown raises the prediction, blue lowers it.",
+        f"The {count(len(found), 'partner')} whose pairs weigh most over all training rows; brown raises the "
+        "prediction, blue lowers it.",
     ]
     return encode(sheet([title, signed_rows(rows, ROOM, names=_NAMES, words=_WORDS), lines(notes, ROOM)]))
 
