@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from jobs.errors import UnsupportedModel
 from jobs.schemas import Inspection, Manifest
 from worker.models.architectures import adapted, build
 from worker.models.fitting import fitted, put_in, refuse_non_finite
