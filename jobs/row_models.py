@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Label = Annotated[str, Field(max_length=200)]
+Label = Annotated[str, Field(max_length=10_000)]
 Units = Annotated[int, Field(ge=1, le=1024)]
 RowTask = Literal["regression", "binary", "multiclass"]
 """What a row is answered with: a number, one of two classes, or one of several."""

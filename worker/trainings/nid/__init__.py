@@ -23,6 +23,7 @@ from worker.trainings.nid.gate import Fit, judged_fit
 from worker.trainings.nid.params import NidParams
 from worker.trainings.nid.parts import parts_of, target_of
 from worker.trainings.nid.search import Material, material_of, read_networks, trained_ensemble
+from worker.trainings.nid.served import additive_model
 from worker.trainings.nid.shapes import shapes_of
 from worker.trainings.nid.stages import Stages
 from worker.trainings.nid.verdict import Judged, Members, Pairs, judged_pairs, judged_sets
@@ -56,7 +57,8 @@ def train(task: TrainingTask, params: NidParams) -> Trained:
     cutoff = _cutoff(stages, params, material, fit, fitted, best, _ranking(pairs, sets, params))
     anova = f_statistics(material) if "anova" in params.compare else None
     shapes = shapes_of(cutoff, material) if cutoff else None
-    return Trained(result=answer(Found(params, material, parts, fitted, best, fit, pairs, sets, cutoff, shapes, anova)))
+    result = answer(Found(params, material, parts, fitted, best, fit, pairs, sets, cutoff, shapes, anova))
+    return Trained(result=result, models=additive_model(cutoff, material, name=task.name) if cutoff else ())
 
 
 def _table(task: TrainingTask) -> Table:

@@ -36,12 +36,14 @@ class Target:
         y: `(rows, 1)` standardised numbers or 0 and 1; of several classes `(rows,)` indices.
         outputs: Of a network: one number, one logit of the second class, or a logit a class.
         unit: A network's output times this is in the target's own unit; 1 for logits.
+        mean: What is added then; 0 for logits.
     """
 
     labels: Labels
     y: Tensor
     outputs: int
     unit: float
+    mean: float = 0.0
 
 
 def parts_of(labels: Labels, params: NidParams, *, seed: int) -> Parts:
@@ -82,7 +84,7 @@ def target_of(labels: Labels, train: Tensor) -> Target:
     if labels.task == "regression":
         values = labels.values.double()
         mean, std = float(values[train].mean()), float(values[train].std(correction=0))
-        return Target(labels, ((values - mean) / std).float()[:, None], 1, std)
+        return Target(labels, ((values - mean) / std).float()[:, None], 1, std, mean)
     if len(labels.classes) == 2:
         return Target(labels, labels.values.float()[:, None], 1, 1.0)
     return Target(labels, labels.values.long(), len(labels.classes), 1.0)
