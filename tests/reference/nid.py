@@ -26,6 +26,41 @@ def influence(weights: list[Matrix], unit: int) -> float:
     return sum(abs(row[unit]) * influence(rest, onto) for onto, row in enumerate(first))
 
 
+Node = tuple[str, list[str], object]
+"""What a node does (linear, scale, activation, add, concat), what it takes, and its weights, factors or slope."""
+
+
+def onward(graph: dict[str, Node], widths: dict[str, int], name: str, place: int) -> list[tuple[str, int, float]]:
+    """All numbers that take number `place` of a node, and how fast each moves with it at most."""
+    found = []
+    for taker, (kind, takes, what) in graph.items():
+        for position, taken in enumerate(takes):
+            if taken != name:
+                continue
+            if kind == "linear":
+                found += [(taker, row, abs(weights[place])) for row, weights in enumerate(what)]
+            elif kind == "scale":
+                found.append((taker, place, abs(what[place])))
+            elif kind == "activation":
+                found.append((taker, place, what))
+            elif kind == "add":
+                found.append((taker, place, 1.0))
+            elif kind == "concat":
+                found.append((taker, place + sum(widths[earlier] for earlier in takes[:position]), 1.0))
+    return found
+
+
+def influence_in_graph(graph: dict[str, Node], widths: dict[str, int], name: str, place: int) -> float:
+    """z: sum over all paths from a number to the last node of the product of what lies on them."""
+    last = list(graph)[-1]
+    if name == last:
+        return 1.0
+    return sum(
+        size * influence_in_graph(graph, widths, taker, number)
+        for taker, number, size in onward(graph, widths, name, place)
+    )
+
+
 def pairwise(first: Matrix, z: list[float], average: str) -> dict[tuple[int, int], float]:
     """ω({i, j})."""
     mean = AVERAGES[average]

@@ -52,7 +52,7 @@ def inspect(model: nn.Module, manifest: Manifest) -> Inspection:
     probe = _probe(model, manifest)
     outputs = _checked_outputs(model, probe, manifest)
     gradient, row, surgery = _attempt_derivatives(model, probe)
-    mixing = mixing_obstacle(model)
+    mixing = mixing_obstacle(model, manifest.input.shape)
     return Inspection(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         outputs=outputs,

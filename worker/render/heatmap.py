@@ -62,11 +62,15 @@ def _grid(strengths: Floats, order: list[int], names: Sequence[str], scale: Scal
         if cell >= TEXT_SIZE:
             write(block, (left - 8 - width(label, TEXT_SIZE), middle - 8), label, TEXT_SIZE, INK)
             write_upwards(block, (middle - 8, left - 8), label)
+    values = strengths[np.ix_(order, order)]
+    colours = scale.colour(values).tolist()
+    draw = ImageDraw.Draw(block)
     for row, first in enumerate(order):
         for column, second in enumerate(order):
             corner = (left + cell * column, left + cell * row)
-            value = None if first == second else float(strengths[first, second])
-            _cell(block, corner, cell, value, scale, known=frozenset((first, second)) in true)
+            value = None if first == second else float(values[row, column])
+            known = frozenset((first, second)) in true
+            _cell(block, draw, corner, cell, value, tuple(colours[row][column]), known=known)
     return block
 
 
@@ -78,15 +82,16 @@ def write_upwards(block: Block, bottom: tuple[int, int], text: str) -> None:
     block.paste(turned, (bottom[0], bottom[1] - turned.height))
 
 
-def _cell(block: Block, corner: tuple[int, int], size: int, value: float | None, scale: Scale, *, known: bool) -> None:
-    draw = ImageDraw.Draw(block)
+def _cell(
+    block: Block, draw: ImageDraw.ImageDraw, corner: tuple[int, int], size: int, value: float | None,
+    colour: tuple[int, int, int], *, known: bool,
+) -> None:  # fmt: skip
     box = (*corner, corner[0] + size, corner[1] + size)
     if value is None:
         draw.rectangle(box, outline=HAIRLINE)
         return
-    red, green, blue = scale.colour(np.array(value)).tolist()
-    draw.rectangle(box, fill=(red, green, blue), outline=HAIRLINE if size > 12 else None)
-    ink = ink_on((red, green, blue))
+    draw.rectangle(box, fill=colour, outline=HAIRLINE if size > 12 else None)
+    ink = ink_on(colour)
     middle = (corner[0] + size // 2, corner[1] + size // 2)
     if size >= _NUMBERS_FROM:
         text = number(round(value, 2))

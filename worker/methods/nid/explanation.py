@@ -15,24 +15,27 @@ from jobs.schemas import Capability, Explained, Explanation, Interaction, Player
 from worker.methods._registry import Params, Subject, register
 from worker.methods.nid.averages import Average
 from worker.methods.nid.fields import Group, encoded_groups, fields
+from worker.methods.nid.patches import patches, smallest_side
 from worker.methods.nid.ranking import Ranked, rank_any_order, without_redundant
 from worker.methods.nid.reading import Reading, read
-from worker.methods.nid.strengths import influence, pairwise_strengths
+from worker.methods.nid.strengths import pairwise_strengths
 
 UNIT = "bound on how fast the output moves, through units that both feed (logits)"
 _PROPOSED_PER_KEPT = 4
 """Sets that Algorithm 1 ranks for each that is kept, as redundant ones are dropped afterwards."""
 
+MOST_PATCHES = 4096
+_PATCHES = "-(-height // patch) * -(-width // patch)"
 _RULES = (
     Rule(
         holds="len(scale) == 0 or len(scale) == inputs", expected="a deviation for every input", fitting="inputs",
         got="len(scale)", parameter="scale",
     ),
+    Rule(
+        holds=f"{_PATCHES} <= {MOST_PATCHES} if patch else 1", expected=f"at most {MOST_PATCHES} patches",
+        got=_PATCHES, parameter="patch",
+    ),
 )  # fmt: skip
-
-
-_WIDE = 256
-"""Fields beyond which pairs are added up in float32, whose seven digits rank them as well in half the time."""
 
 
 class NetworkParams(Params):
@@ -47,14 +50,19 @@ class NetworkParams(Params):
     average: Average = Field("minimum", description="How a set's weights into a unit become one number.")
     top_k: int = Field(50, ge=1, le=1000, description="Interactions in the answer; all pairs are in values.npz.")
     groups: tuple[Group, ...] | None = Field(
-        None, max_length=1000,
+        None, max_length=1000, json_schema_extra={"x-needs-input": ["features"]},
         description="Inputs that are one field, such as the categories of a one-hot column; default: the columns of "
         "the manifest's `features`.",
     )  # fmt: skip
     scale: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (), max_length=10_000,
         description="Standard deviation of each input, in the model's units; default: what a batch norm on the inputs "
-        "remembers, or the manifest's `features`, else 1.",
+        "remembers, or the manifest's `features` or preprocessing say, else 1.",
+    )  # fmt: skip
+    patch: int | None = Field(
+        None, ge=1, le=4096, json_schema_extra={"x-needs-input": ["image"]},
+        description="Side in pixels of the patches that are the fields of a picture, all channels together; default: "
+        "the smallest that gives at most 1024.",
     )  # fmt: skip
 
 
@@ -65,7 +73,7 @@ class NetworkParams(Params):
     source="https://arxiv.org/abs/1705.04977",
     params=NetworkParams,
     needs=(Capability.MIXING_LAYER,),
-    inputs=("features",),
+    inputs=("features", "image"),
     needs_input=False,
     cost={"forwards": "0", "backwards": "0", "hessian_rows": "0"},
 )
@@ -76,35 +84,39 @@ def explain(subject: Subject, params: NetworkParams) -> Explanation:
         UnsupportedModel: The network is no chain of linear layers, or has no hidden layer.
         InvalidParameters: Groups or scales do not fit the inputs, or the target is no output.
     """
-    reading = read(subject.model)
+    reading = read(subject.model, subject.input.shape)
     _check_target(subject.target, reading)
     scale, known_by = _scale(params, reading, subject)
     groups = _groups(params, subject)
-    names = subject.names or tuple(f"feature {index}" for index in range(reading.first.shape[1]))
-    first, field_names = fields(reading.first * scale, names, groups)
-    z = influence(reading.onto(subject.target))
-    matrix = _all_pairs(first, z, params.average)
+    first, players = _players(reading.first * scale, groups, params, subject)
+    z = reading.influences(subject.target)
+    matrix = pairwise_strengths(first, z, average=params.average)
     found = _strongest_pairs(matrix, params.top_k) if params.order == "pairs" else _sets(first, z, params)
     return Explanation(
         method="nid",
         explained=_explained(subject),
         unit=UNIT,
-        players=Players(kind="feature", shape=(len(field_names),), names=field_names),
+        players=players,
         interactions=_interactions(found, "pair" if params.order == "pairs" else "set"),
-        details={"scale": known_by, "units": len(z), "layers": len(reading.later), "average": params.average},
-        notes=tuple(_notes(known_by, groups, subject.target, len(reading.later[-1]))),
+        details={"scale": known_by, "units": len(z), "average": params.average, "blind": list(reading.blind)},
+        notes=tuple(_notes(known_by, groups, subject.target, reading)),
         arrays={"strengths_matrix": matrix.float().cpu().numpy(), "influences": z.cpu().numpy()},
     )
 
 
-def _all_pairs(first: Tensor, z: Tensor, average: Average) -> Tensor:
-    if first.shape[1] > _WIDE:
-        first, z = first.float(), z.float()
-    return pairwise_strengths(first, z, average=average)
+def _players(first: Tensor, groups: Sequence[Group], params: NetworkParams, subject: Subject) -> tuple[Tensor, Players]:
+    """Return `(units, players)` and who plays: fields of a table, patches of a picture."""
+    if subject.input.ndim == 3:
+        height, width = subject.input.shape[1:]
+        side = params.patch or smallest_side(height, width)
+        return patches(first, tuple(subject.input.shape), side)
+    names = subject.names or tuple(f"feature {index}" for index in range(first.shape[1]))
+    joined, field_names = fields(first, names, groups)
+    return joined, Players(kind="feature", shape=(len(field_names),), names=field_names)
 
 
 def _check_target(target: Target | None, reading: Reading) -> None:
-    outputs = len(reading.later[-1])
+    outputs = reading.outputs
     if target is not None and max(target.index, target.against or 0) >= outputs:
         detail = f"expected a class below {outputs}, got {max(target.index, target.against or 0)}"
         raise InvalidParameters(detail, errors=[FieldError(pointer="/target", detail=detail)])
@@ -120,7 +132,8 @@ def _scale(params: NetworkParams, reading: Reading, subject: Subject) -> tuple[T
         return torch.tensor(params.scale).to(reading.first), "given"
     if reading.deviations is not None:
         return reading.deviations, "batch norm"
-    return reading.first.new_ones(inputs), "manifest" if subject.features is not None else "unknown"
+    standardised = subject.features is not None or subject.std
+    return reading.first.new_ones(inputs), "manifest" if standardised else "unknown"
 
 
 def _groups(params: NetworkParams, subject: Subject) -> tuple[Group, ...]:
@@ -131,12 +144,13 @@ def _groups(params: NetworkParams, subject: Subject) -> tuple[Group, ...]:
 
 def _strongest_pairs(matrix: Tensor, most: int) -> list[Ranked]:
     rows, columns = torch.triu_indices(len(matrix), len(matrix), 1)
-    strengths, places = matrix[rows, columns].sort(descending=True, stable=True)
-    return [
-        Ranked((int(rows[place]), int(columns[place])), float(strength))
-        for strength, place in zip(strengths[:most], places[:most], strict=True)
-        if strength > 0
-    ]
+    strengths = matrix[rows, columns]
+    if len(strengths) > most:  # only those that can be among the first are sorted, all of equal strength
+        kept = (strengths >= strengths.topk(most).values[-1]).nonzero()[:, 0]
+        strengths, rows, columns = strengths[kept], rows[kept], columns[kept]
+    order = strengths.argsort(descending=True, stable=True)[:most]
+    found = zip(rows[order].tolist(), columns[order].tolist(), strengths[order].tolist(), strict=True)
+    return [Ranked((row, column), strength) for row, column, strength in found if strength > 0]
 
 
 def _sets(first: Tensor, z: Tensor, params: NetworkParams) -> list[Ranked]:
@@ -164,7 +178,7 @@ def _explained(subject: Subject) -> Explained:
     )  # fmt: skip
 
 
-def _notes(known_by: str, groups: Sequence[Group], target: Target | None, outputs: int) -> list[str]:
+def _notes(known_by: str, groups: Sequence[Group], target: Target | None, reading: Reading) -> list[str]:
     notes = ["Strengths are bounds from weights: how strongly inputs can interact, not how they do at one input."]
     if known_by == "unknown":
         notes.append(
@@ -173,6 +187,13 @@ def _notes(known_by: str, groups: Sequence[Group], target: Target | None, output
         )
     if any(group.kind == "one-hot" and not group.shares for group in groups):
         notes.append("Categories count as equally frequent; give `shares` in `groups` where they are not.")
-    if target is None and outputs > 1:
-        notes.append(f"Strengths are summed over all {outputs} outputs; name a target for one class or a contrast.")
+    if target is None and reading.outputs > 1:
+        all_outputs = f"Strengths are summed over all {reading.outputs} outputs"
+        notes.append(f"{all_outputs}; name a target for one class or a contrast.")
+    if reading.blind:
+        where = ", ".join(reading.blind[:5])
+        notes.append(
+            f"Some inputs go past the first hidden units and meet them in a later layer ({where}). What they do "
+            "together there is not in these strengths; and-or and multi-order ask the network itself."
+        )
     return notes

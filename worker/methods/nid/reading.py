@@ -1,35 +1,30 @@
-"""Which weights of a network NID reads: the first layer that mixes inputs, and what lies behind it.
+"""Which weights of a network NID reads: the units that first mix inputs, and what lies between them and the outputs.
 
-Layers are walked from the input. What works on one feature at a time before anything is mixed multiplies that
-feature's column; linear layers with nothing but fixed scales between them are one layer; behind the first activation,
-a scale multiplies the unit's influence. A batch norm is a fixed scale, γ/√(var + ε); a layer norm is none.
+A network is walked twice. From the inputs: what works on one feature at a time multiplies that feature's column, linear
+layers without an activation between them are one, and the first activation behind a mixture makes hidden units. From
+the outputs: weights are replaced by their sizes, activations by their steepest slopes, biases by 0, and what arrives at
+a unit is its influence; paths of residual and concatenated networks add up.
+
+A batch norm is a fixed scale, γ/√(var + ε); a layer norm is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
 
 import torch
 from torch import Tensor, nn
 
 from jobs.errors import UnsupportedModel
+from jobs.layers import INPUT
 from jobs.schemas import Target
-
-LIPSCHITZ: Mapping[type[nn.Module], float] = {
-    nn.ReLU: 1.0,
-    nn.ReLU6: 1.0,
-    nn.LeakyReLU: 1.0,
-    nn.ELU: 1.0,
-    nn.Tanh: 1.0,
-    nn.Softplus: 1.0,
-    nn.Sigmoid: 0.25,
-    nn.Hardsigmoid: 1 / 6,
-    nn.Hardswish: 1.5,
-    nn.GELU: 1.1289042,
-    nn.SiLU: 1.0998394,
-}
-"""The steepest slope of each activation. GELU's is Φ(√2) + √2 φ(√2); Hardswish's is at 3, its upper kink."""
+from worker.methods.nid.backwards import influences
+from worker.methods.nid.dependence import Dependence, Each, Sums, added, nothing, one_each, side_by_side
+from worker.methods.nid.lipschitz import steepest
+from worker.methods.nid.steps import Step, factors, steps
+from worker.models.graph import Add, Concat
 
 _NEUTRAL = (nn.Dropout, nn.Flatten, nn.Identity)
 _INSTEAD = "use and-or or multi-order instead, which ask the network and not its weights"
@@ -47,129 +42,137 @@ class Reading:
     """What the weights say.
 
     Attributes:
-        first: `(units, inputs)` float64, signed: the first mixing layer, scales of inputs folded in.
-        later: Matrices `(fan_out, fan_in)` float64 behind it, input side first, Lipschitz constants folded in.
-        ends_linear: Whether nothing but fixed scales follows the last matrix, so that outputs may be subtracted.
+        first: `(units, inputs)` float64, signed: what the first mixing units weigh, scales of inputs folded in.
+        steps: Of the network.
+        widths: Numbers that each of its steps gives, by name.
+        units: The rows of `first`, by the activation that makes them hidden units.
         deviations: `(inputs,)`: of the inputs the network was trained on, where a batch norm that sees them says so.
+        blind: Activations in which hidden units and inputs that went past them meet; NID does not see what they do
+            together there.
     """
 
     first: Tensor
-    later: tuple[Tensor, ...]
-    ends_linear: bool
+    steps: tuple[Step, ...]
+    widths: Mapping[str, int]
+    units: Mapping[str, Tensor]
     deviations: Tensor | None
+    blind: tuple[str, ...]
 
-    def onto(self, target: Target | None) -> tuple[Tensor, ...]:
-        """Return `later` with its last matrix reduced to the rows that a target asks for; None: all outputs."""
-        *before, last = self.later
-        if target is None:
-            return self.later
-        row = last[target.index]
-        if target.against is not None:
-            against = last[target.against]
-            row = row - against if self.ends_linear else row.abs() + against.abs()
-        return (*before, row[None])
+    @property
+    def outputs(self) -> int:
+        return self.widths[self.steps[-1].name]
+
+    def influences(self, target: Target | None) -> Tensor:
+        """Return `(units,)`, z: how fast the target's output moves with each unit at most; None: all outputs summed."""
+        found = influences(self.steps, self.widths, target, at=list(self.units))
+        return torch.cat([found[name][rows] for name, rows in self.units.items()])
 
 
-def obstacle(model: nn.Module) -> str | None:
+@dataclass(frozen=True)
+class _Value:
+    """What a step gives.
+
+    Attributes:
+        direct: On which inputs it depends other than through hidden units.
+        hidden: `(width,)` bool: what depends on hidden units.
+        raw: Whether it is the input as it came.
+    """
+
+    direct: Dependence
+    hidden: Tensor
+    raw: bool = False
+
+
+def obstacle(model: nn.Module, shape: Sequence[int]) -> str | None:
     """Say why NID cannot read a network; None where it can."""
     try:
-        read(model)
+        read(model, shape)
     except UnsupportedModel as error:
         return error.detail
     return None
 
 
 @torch.no_grad()
-def read(model: nn.Module) -> Reading:
-    """Read a chain of layers.
+def read(model: nn.Module, shape: Sequence[int]) -> Reading:
+    """Read a chain or a graph of layers.
+
+    Args:
+        shape: Of one input.
 
     Raises:
         UnsupportedModel: NID has no meaning for it, or nothing to find; with the method to use instead.
     """
-    walk = _Walk()
-    for layer in _layers(model):
-        walk.step(layer)
+    walk = _Walk(prod(shape))
+    for step in steps(model):
+        walk.take(step)
     return walk.reading()
 
 
 class _Walk:
-    """From the input to the output: columns, then the first layer, then what is behind its activation."""
+    """From the inputs to the outputs."""
 
-    def __init__(self) -> None:
-        self._columns: Tensor | float = 1.0
+    def __init__(self, inputs: int) -> None:
+        whole = Each(inputs, torch.arange(inputs), torch.ones(inputs).double())
+        self._inputs = inputs
+        self._values = {INPUT: _Value(whole, torch.zeros(inputs, dtype=torch.bool), raw=True)}
+        self._steps: list[Step] = []
+        self._first: list[Tensor] = []
+        self._units: dict[str, Tensor] = {}
         self._deviations: Tensor | None = None
-        self._untouched = True
-        self._first: Tensor | None = None
-        self._scale: Tensor | None = None  # of the units behind the latest matrix; None while all is still linear
-        self._later: list[Tensor] = []
-        self._ends_linear = True
+        self._blind: list[str] = []
 
-    def step(self, layer: nn.Module) -> None:
-        if isinstance(layer, nn.Linear):
-            self._mix(layer.weight.double())
-        elif isinstance(layer, nn.BatchNorm1d):
-            self._rescale(layer)
-        elif type(layer) in LIPSCHITZ:
-            self._bend(LIPSCHITZ[type(layer)])
-        elif not isinstance(layer, _NEUTRAL):
-            raise UnsupportedModel(_reason(layer))
+    def take(self, step: Step) -> None:
+        taken = [self._values[name] for name in step.takes]
+        self._values[step.name] = self._given(step, taken)
+        self._steps.append(step)
 
     def reading(self) -> Reading:
-        if self._first is None or self._scale is None:
+        if not self._first:
             raise UnsupportedModel(
                 "it has no hidden layer with an activation behind it: outputs are sums of one number for each input, "
                 "so that no inputs interact; use integrated-gradients for single inputs"
             )
-        last = self._later[-1] if self._later else torch.eye(len(self._first)).double()
+        widths = {name: len(value.hidden) for name, value in self._values.items()}
         return Reading(
-            self._first, (*self._later[:-1], self._scale[:, None] * last), self._ends_linear, self._deviations
+            torch.cat(self._first), tuple(self._steps), widths, self._units, self._deviations, tuple(self._blind)
         )
 
-    def _mix(self, weights: Tensor) -> None:
-        if self._first is None:
-            self._first = weights * self._columns
-        elif self._scale is None:
-            self._first = weights @ self._first
-        else:
-            self._later.append(weights * self._scale)
-            self._scale = weights.new_ones(len(weights))
-            self._ends_linear = True
+    def _given(self, step: Step, taken: Sequence[_Value]) -> _Value:
+        value, layer = taken[0], step.layer
+        if isinstance(layer, Add):
+            return _Value(added([one.direct for one in taken]), torch.stack([one.hidden for one in taken]).any(0))
+        if isinstance(layer, Concat):
+            return _Value(side_by_side([one.direct for one in taken]), torch.cat([one.hidden for one in taken]))
+        if isinstance(layer, nn.Linear):
+            weights = layer.weight.double()
+            return _Value(value.direct.mixed(weights), weights[:, value.hidden].ne(0).any(1))
+        if (scale := factors(layer)) is not None:
+            self._remember(layer, value)
+            return replace(value, direct=value.direct.scaled(scale), raw=False)
+        if (slope := steepest(layer)) is not None:
+            return self._bend(step.name, value, slope)
+        if isinstance(layer, _NEUTRAL):
+            return value
+        raise UnsupportedModel(_reason(layer))
 
-    def _rescale(self, layer: nn.BatchNorm1d) -> None:
-        if layer.running_var is None:
-            raise UnsupportedModel(f"it has a batch norm without running statistics; {_INSTEAD}")
-        variance = layer.running_var.double()
-        factor = (variance + layer.eps).rsqrt()
-        if layer.weight is not None:
-            factor = factor * layer.weight.double()
-        if self._first is None:
-            self._deviations = variance.sqrt() if self._untouched else self._deviations
-            self._columns = self._columns * factor
-            self._untouched = False
-        elif self._scale is None:
-            self._first = factor[:, None] * self._first
-        else:
-            self._scale = self._scale * factor
+    def _remember(self, layer: nn.Module, value: _Value) -> None:
+        if value.raw and isinstance(layer, nn.BatchNorm1d) and layer.running_var is not None:
+            self._deviations = layer.running_var.double().sqrt()
 
-    def _bend(self, steepest: float) -> None:
-        if self._first is None:
-            self._columns = self._columns * steepest
-            self._untouched = False
-        else:
-            self._scale = (self._first.new_ones(self._units()) if self._scale is None else self._scale) * steepest
-            self._ends_linear = False
-
-    def _units(self) -> int:
-        assert self._first is not None  # noqa: S101  # an activation without a layer before it is a column's
-        return len(self._first)
-
-
-def _layers(model: nn.Module) -> Iterator[nn.Module]:
-    if isinstance(model, nn.Sequential):
-        for layer in model:
-            yield from _layers(layer)
-    else:
-        yield model
+    def _bend(self, name: str, value: _Value, slope: float) -> _Value:
+        """Behind an activation, what mixes inputs is a hidden unit; a function of one input remains one."""
+        direct = value.direct
+        if isinstance(direct, Sums) and not value.hidden.any():
+            direct = one_each(direct) or direct
+        met = direct.present & value.hidden
+        if met.any():
+            self._blind.append(name)
+        if isinstance(direct, Each):
+            return _Value(direct.without(met).bent(slope), value.hidden)
+        rows = (direct.present | ~value.hidden).nonzero()[:, 0]
+        self._units[name] = rows
+        self._first.append(direct.slopes[rows])
+        return _Value(nothing(self._inputs, len(value.hidden)), torch.ones_like(value.hidden))
 
 
 def _reason(layer: nn.Module) -> str:
@@ -178,4 +181,4 @@ def _reason(layer: nn.Module) -> str:
         for kind, reason in _REFUSED.items():
             if isinstance(part, kind):
                 return reason
-    return f"NID reads chains of linear layers, not a {type(layer).__name__}; {_INSTEAD}"
+    return f"NID reads networks of linear layers and activations, not a {type(layer).__name__}; {_INSTEAD}"

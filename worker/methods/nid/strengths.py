@@ -10,8 +10,6 @@ from torch import Tensor
 
 from worker.methods.nid.averages import Average, of_pairs
 
-_NUMBERS_AT_ONCE = 4_000_000  # 32 MB of float64: more falls out of the cache, less is dispatch
-
 
 def influence(later: Sequence[Tensor]) -> Tensor:
     """Bound how fast the output moves with each unit of the first layer: z = |w_y|ᵀ |W_L| … |W_2| (Lemma 3).
@@ -38,11 +36,9 @@ def pairwise_strengths(first: Tensor, influences: Tensor, *, average: Average = 
     Returns:
         `(p, p)`, symmetric, at least 0, zero diagonal.
     """
-    sizes = first.abs()
-    p = sizes.shape[1]
-    strengths = sizes.new_zeros(p, p)
-    at_once = max(1, _NUMBERS_AT_ONCE // p**2)
-    for start in range(0, len(sizes), at_once):
-        part, z = sizes[start : start + at_once], influences[start : start + at_once]
-        strengths += torch.einsum("s,sij->ij", z, of_pairs(average, part[:, :, None], part[:, None, :]))
-    return strengths.fill_diagonal_(0)
+    # Every average μ(ca, cb) is c μ(a, b), so that an influence can be part of the weights.
+    sizes = (influences[:, None] * first.abs()).T.contiguous()  # (p, units)
+    strengths = sizes.new_zeros(len(sizes), len(sizes))
+    for one in range(len(sizes) - 1):
+        strengths[one, one + 1 :] = of_pairs(average, sizes[one], sizes[one + 1 :]).sum(1)
+    return strengths + strengths.T

@@ -12,7 +12,8 @@ from jobs.schemas import FeatureEncoding, Target
 from worker.methods._registry import Subject
 from worker.methods.nid.explanation import NetworkParams, explain
 from worker.methods.nid.fields import Group
-from worker.methods.nid.reading import LIPSCHITZ, read
+from worker.methods.nid.lipschitz import LIPSCHITZ
+from worker.methods.nid.reading import read
 
 ROUNDING = 1e-5  # networks are float32; folded by hand, a product has another order
 STEEPER = 1e-4  # a grid of slopes can miss the steepest by its spacing, and the constants have seven digits
@@ -259,4 +260,4 @@ def test_averages_differ():
 )
 def test_what_cannot_be_read_is_refused_with_what_to_use_instead(model, reason):
     with pytest.raises(UnsupportedModel, match=reason):
-        read(model)
+        read(model, (6,))

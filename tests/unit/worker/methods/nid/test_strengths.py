@@ -64,14 +64,6 @@ def test_pairs_match_the_paper(seed: int, average: Average):
     assert torch.equal(strengths, strengths.T)
 
 
-def test_pairs_are_the_same_however_many_units_fit_at_once(monkeypatch: pytest.MonkeyPatch):
-    first, *later = network(0, 6, 9, 1)
-    whole = pairwise_strengths(first, influence(later))
-    monkeypatch.setattr("worker.methods.nid.strengths._NUMBERS_AT_ONCE", 2 * 36)
-
-    torch.testing.assert_close(pairwise_strengths(first, influence(later)), whole)
-
-
 @given(seeds, averages)
 def test_sets_of_any_size_match_algorithm_1(seed: int, average: Average):
     first, *later = network(seed, 5, 7, 1)
