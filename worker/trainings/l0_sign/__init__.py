@@ -15,6 +15,7 @@ from worker.trainings.l0_sign.networks import confidence_of, epochs_of, first_ne
 from worker.trainings.l0_sign.params import L0SignParams
 from worker.trainings.l0_sign.rivals import trained_rivals
 from worker.trainings.l0_sign.search import trained_best
+from worker.trainings.l0_sign.served import new_model
 
 __all__ = ["L0SignParams", "train"]
 
@@ -45,4 +46,4 @@ def train(task: TrainingTask, params: L0SignParams) -> Trained:
             params=params, material=material, found=found, networks=networks, confidence=sure, rivals=rivals
         )
     )  # fmt: skip
-    return Trained(result=result)
+    return Trained(result=result, models=(new_model(first, sure, material, params, name=task.name),))

@@ -14,6 +14,8 @@ from worker.trainings.l0_sign.networks import Network
 
 _LONGEST_SHOWN = 40
 _PARTNERS = 20
+_MOST_EDGES = 1000
+"""Of a row, those that contribute most; 1000 features have half a million."""
 
 
 def example_rows(network: Network, material: Material) -> list[dict[str, Any]]:
@@ -67,7 +69,7 @@ def _row(found: Contributions, place: int, index: int, material: Material) -> di
     begin, end = (int(one) for one in found.rows.offsets[place : place + 2])
     features, values = found.rows.features[begin:end].tolist(), found.rows.values
     names = material.log.names([one if one >= 0 else material.log.features for one in features])
-    mine = (found.pairs.row == place).nonzero()[:, 0]
+    mine, rest = _most(found, (found.pairs.row == place).nonzero()[:, 0])
     margin = float(found.margins[place])
     return {
         "row": index,
@@ -88,7 +90,17 @@ def _row(found: Contributions, place: int, index: int, material: Material) -> di
                 strict=True,
             )
         ],
+        "rest": {
+            "edges": len(rest), "kept": int((found.gates[rest] > 0).sum()),
+            "contribution": float(found.values[rest].sum()),
+        },
     }  # fmt: skip
+
+
+def _most(found: Contributions, pairs: Tensor) -> tuple[Tensor, Tensor]:
+    """Split the pairs of a row into those that contribute most, in their order, and the rest."""
+    order = torch.argsort(found.values[pairs].abs(), descending=True, stable=True)
+    return pairs[order[:_MOST_EDGES].sort().values], pairs[order[_MOST_EDGES:]]
 
 
 def _label(index: int, material: Material) -> str | float:
