@@ -12,7 +12,7 @@ from benchmarks._synthetic import FUNCTIONS, INPUTS, Function
 
 POINTS = 400
 ROUNDING = 1e-9
-"""A mixed difference of values around 10, in float64, whose terms cancel; a true one is above a thousandth somewhere."""
+"""A mixed difference of values around 10, in float64, whose terms cancel; a true one is above this by far somewhere."""
 
 
 def mixed_difference(function: Function, members: tuple[int, ...]) -> float:
