@@ -26,8 +26,10 @@ from worker.trainings.l0_sign.material import Material
 from worker.trainings.l0_sign.measures import accuracy, auc
 
 CONTROL = "random"
+MEAN, SPREAD = 0.5, 0.1
+"""Of the embeddings at first, as in the main rows."""
 SCHEDULE = Schedule(
-    epochs=20, batch_size=1024, optimizer="adam", learning_rate=0.01, momentum=0.0, weight_decay=0.0, patience=4,
+    epochs=20, batch_size=1024, optimizer="adam", learning_rate=0.01, momentum=0.0, weight_decay=0.0, patience=3,
     minimised="loss",
 )  # fmt: skip
 
@@ -69,9 +71,9 @@ def add_reversed(rows: Rows, trials: Sequence[Trial], *, ratios: Sequence[float]
 
 
 def groups_of(one: Trial) -> dict[str, Edges]:
-    """Return the pairs of the training rows, by what their gates are without noise; no group is without pairs."""
-    features, log = one.material.log.features, one.material.log
-    table = PairTable.of(one.network, log.rows.take(one.material.parts.train))
+    """Return all pairs of the data by what their gates are without noise; no group is without pairs."""
+    features = one.material.log.features
+    table = PairTable.of(one.network, one.material.log.rows)
     open = table.gates > 0
     control = torch.randperm(len(table.keys), generator=torch.Generator().manual_seed(0))[: int(open.sum())]
     keys = {"kept": table.keys[open], "reversed": table.keys[~open], CONTROL: table.keys[control].sort().values}
@@ -90,6 +92,8 @@ def sign_on(edges: Edges, material: Material, *, seed: int) -> tuple[float, floa
     batches, targets = material.log.rows, material.targets
     generator = torch.Generator().manual_seed(seed)
     network = L0Sign(Design(features=material.log.features, gated=False), generator)
+    with torch.no_grad():
+        network.nodes[:-1].mul_(SPREAD).add_(MEAN)
 
     def margins(network: nn.Module, which: Tensor) -> Tensor:
         assert isinstance(network, L0Sign)
