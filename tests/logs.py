@@ -18,7 +18,8 @@ def a_row(contributions: dict[tuple[int, int], float], names: tuple[str, ...] = 
     ]
     return {
         "row": 7, "features": list(names), "values": None, "bias": 0.25, "margin": margin, "edges": edges,
-        "probability": 1 / (1 + np.exp(-margin)), "predicted": "yes" if margin > 0 else "no", "label": "yes", **changes,
+        "probability": 1 / (1 + np.exp(-margin)), "predicted": "yes" if margin > 0 else "no", "label": "yes",
+        "rest": {"edges": 0, "kept": 0, "contribution": 0.0}, **changes,
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from worker.render.colours import INK, MUTED
 from worker.render.png import encode
-from worker.render.row_graph import PALE_BELOW, ROOM, Edge, drawn_edges, row_graph
+from worker.render.row_graph import MOST_NODES, PALE_BELOW, ROOM, Edge, drawn_edges, row_graph, strongest_part
 from worker.render.sheet import LINE, TEXT_SIZE, TITLE_SIZE, Block, blank, lines, sheet
 from worker.render.signed_rows import SignedRow, signed_rows
 from worker.render.text import count, fit, number, width, wrap, write
@@ -44,11 +44,10 @@ def kept_edges(row: Mapping[str, Any]) -> list[Edge]:
 
 def sum_of(row: Mapping[str, Any]) -> str:
     """The sum as a line: what raises it, what has no term of its own, what lowers it, the bias, and what comes out."""
-    edges = kept_edges(row)
-    shown, rest = edges[:MOST_TERMS], edges[MOST_TERMS:]
+    shown, rest = kept_edges(row)[:MOST_TERMS], _rest(row)
     terms = [number(edge.contribution) for edge in sorted(shown, key=lambda edge: -edge.contribution)]
-    if rest:
-        terms.append(f"{number(sum(edge.contribution for edge in rest))} ({_others(rest)})")
+    if rest is not None:
+        terms.append(f"{number(rest.value)} ({rest.name})")
     terms.append(f"{number(row['bias'])} (bias)")
     total = " + ".join(terms).replace("+ −", "− ")
     return f"{total} = {number(row['margin'])}"
@@ -62,17 +61,21 @@ def verdict(row: Mapping[str, Any]) -> str:
     return f"{number(row['margin'])} {sign} 0 → predicted {row['predicted']}. The row's label is {row['label']}."
 
 
-def _others(edges: Sequence[Edge]) -> str:
-    return count(len(edges), "other edge")
+def _rest(row: Mapping[str, Any]) -> SignedRow | None:
+    """Edges that have no term of their own, with those that rows.json only sums up."""
+    edges, unlisted = kept_edges(row)[MOST_TERMS:], row["rest"]
+    if not (kept := len(edges) + unlisted["kept"]):
+        return None
+    total = sum(edge.contribution for edge in edges) + unlisted["contribution"]
+    return SignedRow(count(kept, "other edge"), total, number(total), hollow=True)
 
 
 def _blocks(row: Mapping[str, Any]) -> list[Block]:
     edges, names = kept_edges(row), _names(row)
-    graph = [row_graph(names, edges)] if names else []
+    graph = [row_graph(*strongest_part(names, edges))] if names else []
     terms = [SignedRow(_pair(edge, names), edge.contribution, number(edge.contribution)) for edge in edges[:MOST_TERMS]]
-    if rest := edges[MOST_TERMS:]:
-        total = sum(edge.contribution for edge in rest)
-        terms.append(SignedRow(_others(rest), total, number(total), hollow=True))
+    if (rest := _rest(row)) is not None:
+        terms.append(rest)
     terms.append(SignedRow("bias", row["bias"], number(row["bias"]), hollow=True))
     return [_heading(row, edges), *graph, signed_rows(terms, ROOM, names=_NAMES, words=_WORDS), _sum(row)]
 
@@ -97,10 +100,14 @@ def _pair(edge: Edge, names: Sequence[str]) -> str:
 
 def _heading(row: Mapping[str, Any], edges: Sequence[Edge]) -> Block:
     block = blank(ROOM, 2 * LINE + 2)
-    kept = f"{len(edges)} of {count(len(row['edges']), 'edge')} kept" if row["edges"] else "a row without features"
+    kept = f"{len(edges) + row['rest']['kept']:,} of {count(len(row['edges']) + row['rest']['edges'], 'edge')} kept"
+    if not row["edges"]:
+        kept = "a row without features"
     between = sum(edge.first != edge.second for edge in edges)
     if between > (lines_drawn := len(drawn_edges(edges))):
         kept += f", the {lines_drawn} strongest between two features drawn"
+    if len(row["features"]) > MOST_NODES:
+        kept += f", {MOST_NODES} of {len(row['features']):,} features"
     write(block, (0, 0), fit(f"Row {row['row']}: {_outcome(row)}", TEXT_SIZE + 2, ROOM), TEXT_SIZE + 2, INK)
     write(block, (0, LINE + 2), kept, TEXT_SIZE, MUTED)
     return block

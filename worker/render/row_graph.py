@@ -20,6 +20,7 @@ _WIDEST = 6.0
 _NODE, _RING = 4, 9
 PALE_BELOW = 0.15  # of the row's largest contribution
 _LINES = 24
+MOST_NODES = 60
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,23 @@ def row_graph(names: Sequence[str], edges: Sequence[Edge]) -> Block:
     return block
 
 
+def strongest_part(names: Sequence[str], edges: Sequence[Edge]) -> tuple[list[str], list[Edge]]:
+    """The features with the strongest edges, `MOST_NODES` at most and in the row's order, and the edges among them."""
+    reached = dict.fromkeys(end for edge in reversed(_by_strength(edges)) for end in (edge.first, edge.second))
+    shown = sorted([*reached, *(at for at in range(len(names)) if at not in reached)][:MOST_NODES])
+    place = {at: new for new, at in enumerate(shown)}
+    among = [edge for edge in edges if edge.first in place and edge.second in place]
+    return [names[at] for at in shown], [Edge(place[e.first], place[e.second], e.contribution) for e in among]
+
+
 def drawn_edges(edges: Sequence[Edge]) -> list[Edge]:
     """The strongest edges between two features, weakest first, so that the strongest lie on top."""
     between = [edge for edge in edges if edge.first != edge.second and edge.contribution != 0]
-    return sorted(between, key=lambda edge: abs(edge.contribution))[-_LINES:]
+    return _by_strength(between)[-_LINES:]
+
+
+def _by_strength(edges: Sequence[Edge]) -> list[Edge]:
+    return sorted(edges, key=lambda edge: abs(edge.contribution))
 
 
 def _places(features: int, height: int) -> list[tuple[float, float]]:

@@ -18,6 +18,7 @@ from worker.render.fields import frequent_features
 from worker.render.kept_share import kept_share
 from worker.render.partners import partners
 from worker.render.prediction import kept_edges, prediction, sum_of, verdict
+from worker.render.row_graph import MOST_NODES, Edge, strongest_part
 
 BROWN, BLUE = of_sign(1.0), of_sign(-1.0)
 
@@ -51,6 +52,23 @@ def test_edges_beyond_the_strongest_are_one_term():
 
     assert len(edges) == 15
     assert f"{abs(rest):.3g} (7 other edges)" in sum_of(row)
+
+
+def test_edges_that_are_not_listed_count_in_the_sum():
+    row = a_row({(0, 1): 0.5}, rest={"edges": 2000, "kept": 300, "contribution": -0.125})
+
+    assert sum_of(row).startswith("0.5 − 0.125 (300 other edges) + 0.25 (bias)")
+
+
+def test_of_a_very_long_row_the_features_with_the_strongest_edges_are_drawn():
+    names = [str(at) for at in range(200)]
+    edges = [Edge(150, 199, -2.0), Edge(3, 150, 0.5), *(Edge(at, at, 0.1) for at in range(100))]
+
+    shown, among = strongest_part(names, edges)
+
+    assert (len(shown), shown[-2:]) == (MOST_NODES, ["150", "199"])
+    assert Edge(MOST_NODES - 2, MOST_NODES - 1, -2.0) in among
+    assert pixels(prediction([a_long_row(200)], "logits")).shape[0] < 2000
 
 
 def test_a_margin_of_numbers_is_the_prediction():
