@@ -35,7 +35,7 @@ catalog: $(VENV)/dev ## Write jobs/catalog.json from the registered methods
 	@$(BIN)/python -m worker.catalog
 
 bench: $(VENV)/dev ## Run every benchmark; ARGS="--quick" for the short form
-	@for name in h_sets service architectures and_or and_or_dynamics multi_order order_modulation nid; do echo "==> Benchmark $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
+	@for name in h_sets service architectures and_or and_or_dynamics multi_order order_modulation nid l0_sign; do echo "==> Benchmark $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
 
 clean: ## Remove the virtual environment and what the demo wrote
 	rm -rf $(VENV) .demo
