@@ -1,5 +1,7 @@
+import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -27,6 +29,10 @@ seeds = st.integers(0, 2**32 - 1)
 def network(seed: int, *sizes: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return [torch.randn(out, into, generator=generator, dtype=torch.float64) for into, out in pairwise(sizes)]
+
+
+def sets_of(first: Tensor, z: Tensor, average: Average) -> dict[tuple[int, ...], float]:
+    return {one.members: one.strength for one in rank_any_order(first, z, most=1000, average=average)}
 
 
 def pairs_of(strengths: Tensor) -> dict[tuple[int, int], float]:
@@ -174,16 +180,55 @@ def test_scaling_a_unit_up_and_its_output_down_changes_nothing(seed: int, scale:
     torch.testing.assert_close(scaled, pairwise_strengths(first, influence([second]), average=average))
 
 
-@pytest.mark.parametrize(("a", "b"), [(0.3, 1.0), (1.0, 1.0), (2.0, 0.5)])
-def test_the_minimum_is_within_three_quarters_of_a_relu_s_best_product_term(a: float, b: float):
-    """Appendix B: the x1·x2 term of the best quadratic fit of relu(a x1 + b x2) on [-1, 1]²."""
-    grid = (torch.arange(400, dtype=torch.float64) + 0.5) / 200 - 1
-    x, y = torch.meshgrid(grid, grid, indexing="ij")
-    columns = torch.stack([torch.ones_like(x), x, y, x**2, x * y, y**2], -1).reshape(-1, 6)
+@given(seeds, st.permutations(range(5)), averages)
+def test_renaming_inputs_renames_sets(seed: int, order: list[int], average: Average):
+    first, *later = network(seed, 5, 7, 1)
+    z = influence(later)
 
-    fitted = torch.linalg.lstsq(columns, (a * x + b * y).relu().reshape(-1, 1)).solution[4]
+    renamed = rank_any_order(first[:, order], z, most=1000, average=average)
 
+    back = {tuple(sorted(order[member] for member in one.members)): one.strength for one in renamed}
+    assert back == pytest.approx(sets_of(first, z, average), rel=EXACT)
+
+
+@given(seeds, st.permutations(range(7)), st.floats(0.01, 100), averages)
+def test_neither_the_order_of_units_nor_their_scale_matters_to_sets(
+    seed: int, order: list[int], scale: float, average: Average
+):
+    first, second = network(seed, 5, 7, 1)
+    other_first, other_second = first[order].clone(), second[:, order].clone()
+    other_first[3] *= scale
+    other_second[:, 3] /= scale
+
+    found = sets_of(other_first, influence([other_second]), average)
+
+    assert found == pytest.approx(sets_of(first, influence([second]), average), rel=EXACT)
+
+
+@given(st.floats(0.01, 10), st.floats(0.01, 10), st.sampled_from([(1, 1), (1, -1), (-1, 1), (-1, -1)]))
+def test_the_product_term_of_a_relu_is_appendix_b_s_and_the_minimum_is_near_it(a: float, b: float, signs):
+    """The x1·x2 term of the best quadratic fit of relu(a x1 + b x2) on [-1, 1]², and its share of the minimum."""
     small, large = sorted((a, b))
-    assert abs(float(fitted)) == pytest.approx(0.75 * (1 - small**2 / (5 * large**2)) * small, rel=1e-3)
-    strength = pairwise_strengths(torch.tensor([[a, b]]), torch.ones(1))[0, 1]
-    assert 0.6 * float(strength) <= abs(float(fitted)) <= 0.75 * float(strength) + 1e-3
+
+    fitted = product_term(signs[0] * a, signs[1] * b)
+
+    assert abs(fitted) == pytest.approx(0.75 * (1 - small**2 / (5 * large**2)) * small, rel=EXACT)
+    strength = float(pairwise_strengths(torch.tensor([[a, b]], dtype=torch.float64), torch.ones(1))[0, 1])
+    assert 0.6 * strength * (1 - EXACT) <= abs(fitted) <= 0.75 * strength * (1 + EXACT)
+
+
+def product_term(a: float, b: float) -> float:
+    """∫∫ x y relu(a x + b y) over ∫∫ (x y)², exactly.
+
+    On the square, x y is orthogonal to 1, x, y, x² and y², so that its coefficient needs no other. Along the steeper
+    input the kink lies inside the square, and what is beyond it is a polynomial, for which Gauss's rule is exact.
+    """
+    if abs(a) < abs(b):
+        a, b = b, a
+    nodes, weights = np.polynomial.legendre.leggauss(4)
+    total = 0.0
+    for y, weight in zip(nodes, weights, strict=True):
+        kink, end = -b * y / a, math.copysign(1.0, a)
+        x = (kink + end) / 2 + (end - kink) / 2 * nodes
+        total += weight * abs(end - kink) / 2 * float((weights * x * y * (a * x + b * y)).sum())
+    return total / (4 / 9)
