@@ -1,7 +1,7 @@
 """One hidden layer on thousands of short columns, the shape that pairs of features come in.
 
-With a column for each pair, and weight gradients multiplied shorter matrix first, a step takes a third of the time that
-it takes with a row for each pair: tall matrices are what matrix multiplication is slowest at.
+With a column for each pair, and weight gradients multiplied shorter matrix first, 20,000 pairs go forward and back in
+two thirds of the time that they take with a row for each: tall matrices are what matrix multiplication is slowest at.
 """
 
 from __future__ import annotations
