@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import mean, stdev
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from benchmarks._l0_figure import Point, draw_edges
 from benchmarks._l0_trials import Trial, add_spread
 from benchmarks._rows import Rows
 from worker.methods.l0_sign.explain import PairTable
@@ -56,18 +58,21 @@ class Edges:
 
 
 def add_reversed(rows: Rows, trials: Sequence[Trial], *, ratios: Sequence[float]) -> None:
-    """Add AUC and accuracy of SIGN on each group; one training a trial, ratio and group."""
-    groups = [groups_of(one) for one in trials]
+    """Add AUC and accuracy of SIGN on each group, one training a trial, ratio and group; and draw them."""
+    groups, points = [groups_of(one) for one in trials], list[Point]()
     for group in sorted(set.intersection(*(set(one) for one in groups))):
         for ratio in ratios if group != CONTROL else ratios[-1:]:
             found = [
                 sign_on(drawn(groups[at][group], ratio, seed=at), one.material, seed=at)
                 for at, one in enumerate(trials)
             ]
+            aucs, accuracies, shares = zip(*found, strict=True)
             case = f"twitter_graph, SIGN on {ratio:.0%} of the {group} edges"
-            add_spread(rows, "auc", case, [one[0] for one in found], "AUC")
-            add_spread(rows, "accuracy", case, [one[1] for one in found], "of rows")
-            add_spread(rows, "edges_kept", case, [one[2] for one in found], "of edges")
+            add_spread(rows, "auc", case, aucs, "AUC")
+            add_spread(rows, "accuracy", case, accuracies, "of rows")
+            add_spread(rows, "edges_kept", case, shares, "of edges")
+            points.append(Point(group, mean(shares), mean(aucs), stdev(aucs) if len(aucs) > 1 else 0.0))
+    draw_edges(points, seeds=len(trials))
 
 
 def groups_of(one: Trial) -> dict[str, Edges]:

@@ -8,7 +8,7 @@ published; among the words of one tweet these are all pairs, or fewer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 from benchmarks._l0_logs import tweets
@@ -60,9 +60,10 @@ class Twitter:
 
     def add_twitter(self, rows: Rows) -> None:
         """Add L0-SIGN, SIGN with all edges, and the baselines."""
-        self._add(rows, "L0-SIGN", [one.test for one in self._ours])
-        self._add(rows, "SIGN", [one.test for one in self._sign])
-        self._add_differences(rows, "L0-SIGN", self._ours, self._sign)
+        ours, sign = self._main(gates=True), self._main(gates=False)
+        self._add(rows, "L0-SIGN", [one.test for one in ours])
+        self._add(rows, "SIGN", [one.test for one in sign])
+        self._add_differences(rows, "L0-SIGN", ours, sign)
         found: dict[str, list[Measured]] = {}
         for seed in self.seeds:
             for name, one in rivals(self._data, RIVALS, seed=seed, **self._quicker(OURS)):
@@ -73,25 +74,25 @@ class Twitter:
     def add_attempts(self, rows: Rows) -> None:
         """Add what could make the paper's claim true: how far L0-SIGN is above SIGN, with the same changes for both."""
         for name, changes in list(ATTEMPTS.items())[: 1 if self.quick else None]:
-            ours = self._trained({**OURS, **changes}, seeds=SOME)
+            ours = self._trained({**OURS, **changes})
             shared = {key: value for key, value in changes.items() if key not in OF_GATES}
-            sign = self._trained({**OURS, **shared, "gates": False}, seeds=SOME) if shared else self._sign[:SOME]
+            sign = self._trained({**OURS, **shared, "gates": False}) if shared else self._main(SOME, gates=False)
             self._add_differences(rows, name, ours, sign)
 
     def add_reversed(self, rows: Rows) -> None:
         """Add SIGN on kept, reversed and random edges."""
-        add_reversed(rows, self._ours[:SOME], ratios=RATIOS[-1:] if self.quick else RATIOS)
+        add_reversed(rows, self._main(SOME, gates=True), ratios=RATIOS[-1:] if self.quick else RATIOS)
 
-    @cached_property
-    def _ours(self) -> list[Trial]:
-        return self._trained(OURS)
+    def _main(self, seeds: int | None = None, *, gates: bool) -> list[Trial]:
+        """Return the networks of the main rows; several parts ask for them."""
+        return [self._found(gates, seed) for seed in self.seeds[:seeds]]
 
-    @cached_property
-    def _sign(self) -> list[Trial]:
-        return self._trained({**OURS, "gates": False})
+    @cache  # noqa: B019 - one object in a process
+    def _found(self, gates: bool, seed: int) -> Trial:
+        return trial(self._data, seed=seed, **self._quicker({**OURS, "gates": gates}))
 
-    def _trained(self, asked: Asked, *, seeds: int | None = None) -> list[Trial]:
-        return [trial(self._data, seed=seed, **self._quicker(asked)) for seed in self.seeds[:seeds]]
+    def _trained(self, asked: Asked) -> list[Trial]:
+        return [trial(self._data, seed=seed, **self._quicker(asked)) for seed in self.seeds[:SOME]]
 
     def _quicker(self, asked: Asked) -> dict[str, Any]:
         return {**asked, "epochs": QUICK_EPOCHS} if self.quick else dict(asked)
