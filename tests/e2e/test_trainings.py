@@ -30,6 +30,14 @@ MODULATION = {
     },
 }  # fmt: skip
 
+SEARCH = {
+    "method": "nid",
+    "params": {
+        "hidden": [16, 8], "trials": 2, "l1": [1e-4, 1e-3], "epochs": 60, "patience": 60, "batch_size": 40,
+        "cutoff": 1,
+    },
+}  # fmt: skip
+
 
 def csv() -> str:
     draw = random.Random(0)
@@ -133,6 +141,30 @@ def test_a_modulation_killed_in_mid_training_ends_with_the_numbers_of_an_undistu
     assert {"training.png", "bottleneck.png", "robustness.png"} <= set(found["artifacts"])
     one, other = (service.client.get(f"/v1/models/{answer['model']}").json() for answer in (expected, found))
     assert one["weights_sha256"] == other["weights_sha256"]
+
+
+def test_a_search_killed_in_mid_ensemble_ends_with_the_numbers_of_an_undisturbed_one(
+    service: Service, dataset: str
+) -> None:
+    def begun() -> str:
+        answer = service.client.post("/v1/trainings", json={**SEARCH, "dataset": dataset})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    undisturbed = service.finished(begun())
+    assert (undisturbed["status"], undisturbed["attempt"]) == ("succeeded", 1), undisturbed["error"]
+
+    killed = begun()
+    wait_for(lambda: saved(service, killed, 5))
+    os.kill(runner_of_trainer(service), signal.SIGKILL)
+    again = service.finished(killed)
+
+    assert (again["status"], again["attempt"]) == ("succeeded", 2), again["error"]
+    expected, found = service.answer(undisturbed["id"]), service.answer(killed)
+    for part in ("metrics", "curves", "interactions"):
+        assert found[part] == expected[part]
+    strongest = next(one for one in found["interactions"] if one["kind"] == "pair")
+    assert [found["players"]["names"][member] for member in strongest["members"]] == ["age", "side"]
 
 
 def test_terms_that_cannot_be_are_refused_at_once(service: Service, dataset: str) -> None:
