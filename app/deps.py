@@ -13,6 +13,7 @@ from typing import Annotated, Final, ParamSpec, TypeVar
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
+from app.predictor_cache import PredictorCache
 from app.waiting import Waiting
 from jobs.artifacts import ArtifactStore
 from jobs.errors import Unauthorized
@@ -33,8 +34,9 @@ class Gateway:
     """The parts of a running gateway.
 
     Attributes:
-        scoring: Held while a finished job's arrays are read and computed with, which takes memory and a core; others
-            wait.
+        predictors: Models that are asked by rows, kept open.
+        scoring: Held while a finished job's arrays are read and computed with, or rows are answered, which takes memory
+            and a core; others wait.
     """
 
     settings: Settings
@@ -42,6 +44,7 @@ class Gateway:
     artifacts: ArtifactStore
     queue: Queue
     spool: Path
+    predictors: PredictorCache
     waiting: Waiting = field(default_factory=Waiting)
     scoring: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SCORED_AT_ONCE))
 

@@ -321,6 +321,8 @@ def model_document(model: Model, methods: Mapping[str, SupportDocument]) -> Mode
     here = f"/v1/models/{model.id}"
     links = {"self": here} | ({"inspection": f"/v1/jobs/{model.job_id}"} if model.job_id else {})
     links |= {"training": f"/v1/jobs/{model.trained_by}"} if model.trained_by else {}
+    if model.manifest.input.kind == "row":
+        links |= {"predict": f"{here}:predict", "explain": f"{here}:explain", "interactions": f"{here}/interactions"}
     return ModelDocument(
         **model.model_dump(include={"id", "status", "sha256", "weights_sha256", "size_bytes", "trained_by"}),
         manifest=model.manifest,

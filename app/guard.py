@@ -75,7 +75,7 @@ def body_limits(settings: Settings) -> Callable[[str], int]:
             return (settings.max_dataset_mib + 16) * MIB
         if path.startswith("/v1/explanations"):
             return settings.max_input_mib * MIB * 4 // 3 + 8 * MIB  # base64 grows by a third; the rest is parameters
-        return 8 * MIB if path.endswith("/sets") else MIB
+        return 8 * MIB if path.endswith(("/sets", ":predict", ":explain")) else MIB
 
     return limit
 

@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from app.documents import ProblemDocument, UnfinishedDocument
 from app.errors import MEDIA_TYPE
+from app.prediction_documents import ExplainRequest, PredictRequest
 from app.sets import SetRequest
 from app.states import StatesRequest
 from jobs import catalog
@@ -51,6 +52,11 @@ def problems(*statuses: int) -> Responses:
 def also(status: int, model: type[BaseModel], description: str) -> Responses:
     """Describe a second kind of success."""
     return {status: {"model": model, "description": description}}
+
+
+def also_csv(description: str) -> Responses:
+    """Describe a success that can be CSV as well."""
+    return {200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": description}}
 
 
 UNCHANGED: Final[Responses] = {304: {"description": "Unchanged since the version that `If-None-Match` names"}}
@@ -233,6 +239,23 @@ STATES_BODY: Final[Schema] = {
     }
 }
 
+_TABLE_ROWS: Final = [{"city": "Oslo", "age": 41.5, "app": "Gmail"}, {"city": "Rome", "age": None, "app": "Maps"}]
+_SET_ROWS: Final = [[3, 17, 4021], [3, [17, 0.5]]]
+
+
+def _rows_body(request: type[BaseModel], **more: Any) -> Schema:
+    """Describe a body of rows."""
+    examples = {"rows of a table": {"rows": _TABLE_ROWS, **more}, "sets of ids": {"rows": _SET_ROWS, **more}}
+    content = {
+        "schema": {"$ref": REFERENCES + request.__name__},
+        "examples": {name: {"value": value} for name, value in examples.items()},
+    }
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+PREDICT_BODY: Final = _rows_body(PredictRequest)
+EXPLAIN_BODY: Final = _rows_body(ExplainRequest, top=5)
+
 _DESCRIPTION: Final = """\
 Explains what a neural network's inputs do *together*. Upload a model, send an input, get the sets of features that the
 network combines.
@@ -272,7 +295,10 @@ def _description(app: FastAPI) -> Schema:
     return document
 
 
-_REQUESTS: Final = (ExplanationRequest, Manifest, SetRequest, StatesRequest, DatasetManifest, TrainingRequest)
+_REQUESTS: Final = (
+    ExplanationRequest, Manifest, SetRequest, StatesRequest, DatasetManifest, TrainingRequest, PredictRequest,
+    ExplainRequest,
+)  # fmt: skip
 
 
 def _own_schemas() -> Schema:

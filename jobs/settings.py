@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     table_cache_mib: int = Field(
         256, ge=0, description="Tables of model outputs kept between jobs, least recently used out first; 0: none."
     )
+    predictor_cache_mib: int = Field(
+        512, ge=0, description="Models asked by rows that the gateway keeps open, least recently used out first."
+    )
     sam_model: str | None = Field(
         None, description="Folder or hub name of a Segment Anything model; enables prior=sam."
     )
