@@ -1,20 +1,24 @@
 """The networks of the synthetic functions: ensembles that all parts of the NID benchmark read.
 
 All trials of a function see the same rows and differ in their random weights and batches. An ensemble has a network
-for every trial and every L1 weight of the service's grid, and is trained once a process, however many parts ask for it.
+for every trial and every L1 weight of the service's grid. It is trained once, however many parts ask for it, and with a
+folder to keep it in, once for several runs.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from benchmarks._synthetic import FUNCTIONS, INPUTS, Function
 from worker.methods.nid.course import Fitted
@@ -30,6 +34,8 @@ Floats = NDArray[np.float64]
 Architecture = Literal["MLP", "MLP-M"]
 ARCHITECTURES: tuple[Architecture, ...] = ("MLP", "MLP-M")
 DEFAULTS = NidParams()
+AT_ONCE = 5
+"""Trials that train together, with all L1 weights: what a request has."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class Size:
     Attributes:
         rows: Of a function; a third to learn from, a third to stop by, a third left over.
         quick: Everything is small, and says only that it runs.
+        kept: Folder of trained networks, to begin with and to add to.
     """
 
     quick: bool
@@ -46,6 +53,7 @@ class Size:
     rows: int
     epochs: int
     functions: tuple[Function, ...]
+    kept: Path | None = None
 
     @property
     def whole(self) -> bool:
@@ -80,23 +88,61 @@ def trained(
     function: Function, architecture: Architecture, size: Size, *, trials: int | None = None,
     l1: tuple[float, ...] = DEFAULTS.l1, l2: float = 0.0, lasso: Lasso = "none", noise: float = 0.0,
 ) -> Ensemble:  # fmt: skip
-    """Train trials x L1 weights at once with the service's recipe.
+    """Train trials x L1 weights with the service's recipe, or take them from the folder of an earlier run.
 
     Args:
         noise: Standard deviation of what is added to inputs and target after both are standardised.
     """
     trials = trials or size.trials
-    members = trials * len(l1)
-    recipe = Recipe(
-        task="regression", l1=torch.tensor(l1).repeat(trials), l2=l2, lasso=lasso, epochs=size.epochs,
-        learning_rate=DEFAULTS.learning_rate, decay=DEFAULTS.decay, batch=DEFAULTS.batch_size,
-        patience=DEFAULTS.patience,
-    )  # fmt: skip
-    design = mlp(INPUTS, 1, members=members, mains=architecture == "MLP-M")
-    learned, validation = parts(function, size.rows, noise=noise)
+    data = parts(function, size.rows, noise=noise)
+    networks, seconds = [], 0.0
+    for first in range(0, trials, AT_ONCE):
+        count = min(AT_ONCE, trials - first)
+        name = f"{function.name}-{architecture}-{size.rows}-{size.epochs}-{l1}-{l2:g}-{lasso}-{noise:g}-{first}-{count}"
+        recipe = Recipe(
+            task="regression", l1=torch.tensor(l1).repeat(count), l2=l2, lasso=lasso, epochs=size.epochs,
+            learning_rate=DEFAULTS.learning_rate, decay=DEFAULTS.decay, batch=DEFAULTS.batch_size,
+            patience=DEFAULTS.patience,
+        )  # fmt: skip
+        seeds = range(first * len(l1), (first + count) * len(l1))
+        block = _kept(size.kept, name, partial(_trained, architecture, recipe, data, seeds))
+        networks += _networks(block, first, len(l1))
+        seconds += float(block["seconds"])
+    return Ensemble(tuple(networks), trials, l1, seconds / len(networks))
+
+
+def _trained(architecture: Architecture, recipe: Recipe, data: tuple[Rows, Rows], seeds: range) -> dict[str, Tensor]:
+    design = mlp(INPUTS, 1, members=len(seeds), mains=architecture == "MLP-M")
     started = time.process_time()
-    fitted = train(design, learned, validation, recipe, seeds=range(members))
-    return Ensemble(read(fitted, len(l1)), trials, l1, (time.process_time() - started) / members)
+    fitted = train(design, *data, recipe, seeds=seeds)
+    return read(fitted) | {"seconds": torch.tensor(time.process_time() - started)}
+
+
+def _kept(folder: Path | None, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Load what an earlier run left in `folder`, else make it and leave it there."""
+    if folder is None:
+        return make()
+    file = folder / f"{name}.pt"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(make(), file.with_suffix(f".{os.getpid()}"))
+        file.with_suffix(f".{os.getpid()}").replace(file)
+    loaded: dict[str, Tensor] = torch.load(file, weights_only=True)
+    return loaded
+
+
+def read(fitted: Fitted) -> dict[str, Tensor]:
+    """Read networks of standardised inputs, whose weights need no scale: what `Network` has, for all of them."""
+    first, *later = (layer.double() for layer in deep_weights(fitted.design, fitted.parameters))
+    return {"first": first.abs(), "influences": influence(later), "loss": fitted.loss}
+
+
+def _networks(block: dict[str, Tensor], first: int, weights: int) -> list[Network]:
+    """Name networks; network k of a block is of trial `first + k // weights`."""
+    return [
+        Network(first + k // weights, k % weights, block["first"][k], block["influences"][k], float(loss))
+        for k, loss in enumerate(block["loss"])
+    ]
 
 
 def parts(function: Function, rows: int, *, noise: float = 0.0) -> tuple[Rows, Rows]:
@@ -109,15 +155,6 @@ def parts(function: Function, rows: int, *, noise: float = 0.0) -> tuple[Rows, R
     x, y = (one + noise * torch.randn(one.shape, generator=generator, dtype=one.dtype) for one in (x, y))
     first, second = ((x[at].float(), y[at].float()) for at in (slice(third), slice(third, 2 * third)))
     return Rows(*first), Rows(*second)
-
-
-def read(fitted: Fitted, weights: int) -> tuple[Network, ...]:
-    """Read networks of standardised inputs, whose weights need no scale; network k is of trial k // weights."""
-    first, *later = (layer.double() for layer in deep_weights(fitted.design, fitted.parameters))
-    z = influence(later)
-    return tuple(
-        Network(k // weights, k % weights, first[k].abs(), z[k], float(fitted.loss[k])) for k in range(len(first))
-    )
 
 
 def trimmed(values: Floats) -> Floats:

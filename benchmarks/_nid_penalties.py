@@ -24,7 +24,6 @@ from worker.methods.nid.networks import mlp
 from worker.methods.nid.penalties import Lasso
 from worker.methods.nid.strengths import pairwise_strengths
 from worker.methods.nid.training import train
-from worker.trainings.nid.search import Network
 
 PENALTIES: dict[str, tuple[Lasso | None, float]] = {
     "L1": ("none", 0.94), "L2": (None, 0.94), "group lasso of inputs": ("inputs", 0.95),
@@ -84,7 +83,7 @@ def add_wide(table: Table, size: Size) -> None:
     started = time.process_time()
     for seed in range(trials):
         drawn = wide(rows, seed=seed)
-        values.append(_auc(_strengths(_wide_network(drawn, epochs=epochs, seed=seed)), drawn))
+        values.append(_auc(_wide_strengths(drawn, epochs=epochs, seed=seed), drawn))
     seconds = (time.process_time() - started) / trials
     table.add(
         metric="auc_wide", case=f"p = {WIDE}, {rows} rows, MLP-M", value=float(np.mean(values)),
@@ -107,17 +106,14 @@ def wide(rows: int, *, seed: int) -> Drawn:
     return Drawn(x, ((y - y.mean()) / y.std())[:, None], truth)
 
 
-def _wide_network(drawn: Drawn, *, epochs: int, seed: int) -> Network:
+def _wide_strengths(drawn: Drawn, *, epochs: int, seed: int) -> Tensor:
     """Train on eight tenths of the rows, stop by one."""
     tenth = len(drawn.x) // 10
     learned, validation = (Rows(drawn.x[at], drawn.y[at]) for at in (slice(8 * tenth), slice(8 * tenth, 9 * tenth)))
     design = mlp(WIDE, 1, members=1, mains=True, hidden=WIDE_HIDDEN)
     recipe = Recipe(task="regression", l1=torch.tensor([5e-4]), epochs=epochs)
-    return read(train(design, learned, validation, recipe, seeds=[seed]), 1)[0]
-
-
-def _strengths(network: Network) -> Tensor:
-    return pairwise_strengths(network.first.float(), network.influences.float())
+    network = read(train(design, learned, validation, recipe, seeds=[seed]))
+    return pairwise_strengths(network["first"][0].float(), network["influences"][0].float())
 
 
 def _auc(strengths: Tensor, drawn: Drawn) -> float:

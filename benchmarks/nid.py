@@ -1,6 +1,6 @@
 """NID: the experiments of the paper, and how fast it is.
 
-    python -m benchmarks.nid [--quick] [--only PART …] [--functions F1 F2 …] [--trials N]
+    python -m benchmarks.nid [--quick] [--only PART …] [--functions F1 F2 …] [--trials N] [--kept FOLDER]
 
 | part | what of the paper | rows |
 |---|---|---|
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, help="parts to run; default: all")
     parser.add_argument("--functions", nargs="+", choices=[one.name for one in FUNCTIONS])
     parser.add_argument("--trials", type=int, default=5, help="of every function, for table2, averages and noise")
+    parser.add_argument("--kept", type=Path, help="folder of trained networks: a run that was cut off goes on there")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     names = asked.functions or (["F3", "F5"] if asked.quick else [one.name for one in FUNCTIONS])
@@ -57,7 +59,7 @@ def main() -> None:
     size = (
         Size(True, QUICK_TRIALS, QUICK_ROWS, QUICK_EPOCHS, functions)
         if asked.quick
-        else Size(False, asked.trials, ROWS, EPOCHS, functions)
+        else Size(False, asked.trials, ROWS, EPOCHS, functions, asked.kept)
     )
     with Rows("nid", threads=1, at_once=True, keep=asked.only is not None) as table:
         for name in asked.only or PARTS:
