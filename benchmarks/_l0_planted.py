@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ OURS = {"lambda1": 2e-3, "gate_delay": 15, "gate_warmup": 10, "epochs": 50, "pat
 """Gates are free until the messages say something: with λ1 from the start they close before that."""
 SIGN = {"gates": False, "epochs": 80, "patience": 10}
 QUICK = {"epochs": 12}
+
+Score = Callable[[L0Sign, Distinct], Tensor]
+"""A network and pairs of features → how much it makes of each, `(pairs,)`."""
 
 
 def add_planted(rows: Rows, seeds: Sequence[int], *, quick: bool) -> None:
@@ -71,13 +74,12 @@ def by_contribution(network: L0Sign, pairs: Distinct) -> Tensor:
     return network.design.gate.at_rest(network.log_alphas(pairs)) * by_score(network, pairs)
 
 
-SCORES = {"gate": by_gate, "contribution": by_contribution}
+SCORES: dict[str, Score] = {"gate": by_gate, "contribution": by_contribution}
 
 
 @torch.no_grad()
-def recovery(one: Trial, log: Planted, score: object) -> float:
+def recovery(one: Trial, log: Planted, score: Score) -> float:
     """Rank all pairs of categories of different fields; return the AUC of the planted ones above the others."""
-    assert callable(score)
     pairs = _across_fields()
     return auc(score(one.network, pairs), log.beneficial(pairs.low, pairs.high).long())
 

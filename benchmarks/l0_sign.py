@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=None, help="default: 3 of planted logs, 5 of tweets")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    with Rows("l0_sign", threads=1, at_once=True, keep=True) as rows:
+    with Rows("l0_sign", threads=1, at_once=True, keep=not asked.quick) as rows:
         if "planted" in asked.parts:
             add_planted(rows, range(asked.seeds or (1 if asked.quick else 3)), quick=asked.quick)
         if wanted := [part for part in OF_TWEETS if part in asked.parts]:
