@@ -18,6 +18,8 @@ from app.main import create_app
 from jobs import catalog
 from jobs.settings import Settings
 from tests.unit.app.service import BASE_URL, RecordingQueue, finish, inline, inspect, png, read_dataset, upload
+from tests.unit.app.test_predictions import add
+from tests.unit.jobs.predictors.l0_models import as_trained, sets_manifest, sets_tensors
 
 EXAMPLES = 20  # an operation; enough for every keyword of its schemas to be met by some value
 
@@ -201,6 +203,22 @@ def test_the_life_of_a_dataset_and_a_training_is_as_described(service):
     send("GET", "/v1/trainings/methods/{method}", "/v1/trainings/methods/nothing")
     send("GET", "/v1/datasets/{dataset_id}", "/v1/datasets/nothing")
     send("DELETE", "/v1/datasets/{dataset_id}", "/v1/datasets/nothing")
+
+
+def test_answers_for_rows_are_as_described(service):
+    here, send = service.client.app.state.gateway, service.send
+    model = as_trained()
+    made = add(service.client, here, sets_manifest(model), sets_tensors(model))
+    at = f"/v1/models/{made}"
+    for rows in ([[3, 10, 99], []], [[3, "x"]], "x", [[[3, 2]]]):
+        for verb in (":predict", ":explain"):
+            send("POST", f"/v1/models/{{model_id}}{verb}", at + verb, json={"rows": rows})
+    for query in ("", "?by=field", "?feature=3&limit=1", "?feature=x", "?limit=0"):
+        send("GET", "/v1/models/{model_id}/interactions", f"{at}/interactions{query}")
+    csv = {"Accept": "text/csv"}
+    send("POST", "/v1/models/{model_id}:predict", f"{at}:predict", json={"rows": [[3]]}, headers=csv)
+    send("GET", "/v1/models/{model_id}/interactions", f"{at}/interactions", headers=csv)
+    send("GET", "/v1/models/{model_id}", at)
 
 
 # ---------------------------------------------------------------- fuzzing

@@ -58,8 +58,9 @@ def additive(task: str, outputs: int) -> tuple[Manifest, dict[str, np.ndarray]]:
     """Return a model of two columns whose networks are single layers: 2 a, and 3 where the city is Oslo."""
     classes = {"binary": ["no", "yes"], "multiclass": ["low", "mid", "high"]}.get(task)
     architecture = {
-        "family": "additive", "task": task,
-        "columns": [{"name": "a"}, {"name": "city", "categories": ["Basel", "Oslo"]}], "constant": ["one"], "hidden": [], "main_hidden": [], "mean": 10.0 if task == "regression" else 0.0,
+        "family": "additive", "task": task, "constant": ["one"], "hidden": [], "main_hidden": [],
+        "columns": [{"name": "a"}, {"name": "city", "categories": ["Basel", "Oslo"]}],
+        "mean": 10.0 if task == "regression" else 0.0,
     }  # fmt: skip
     weights = np.zeros((3, 1, outputs), np.float32)
     weights[0], weights[2] = 2, 3
