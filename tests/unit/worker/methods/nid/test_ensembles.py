@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -120,6 +121,22 @@ def test_a_network_is_the_same_whoever_leaves_before():
     assert len(fitted.history[1]) < len(fitted.history[2])
     assert fitted.history[2] == pytest.approx(last.history[0], abs=ALONE)
     assert int(fitted.epochs[2]) == int(last.epochs[0])
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_networks_are_the_same_on_however_many_threads(threads: int):
+    """Of the paper's size, so that every thread gets some."""
+    rows, design = regression(), mlp(4, 1, members=4, mains=True)
+    how = recipe(4, l1=torch.full((4,), 1e-4), epochs=2)
+    single = train(design, rows, rows, how, seeds=range(4))
+
+    torch.set_num_threads(threads)
+    try:
+        several = train(design, rows, rows, how, seeds=range(4))
+    finally:
+        torch.set_num_threads(1)
+
+    assert np.array(several.history) == pytest.approx(np.array(single.history), abs=ALONE)
 
 
 def test_the_best_epoch_is_what_stays():
