@@ -34,9 +34,11 @@ _OTHER_FORMATS: Final = (
 )
 
 _SNIFFED_BYTES: Final = 64
+_ZLIB: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+"""How joblib's compressed pickles begin, by how well they are compressed."""
 
 _ARRAYS_INSTEAD: Final = (
-    "never upload a pickle of an estimator; save its arrays: numpy.savez(path, "
+    "of an estimator, save the arrays: numpy.savez(path, "
     "**{f'coefs_{i}': w for i, w in enumerate(mlp.coefs_)}, **{f'intercepts_{i}': b for i, b in "
     "enumerate(mlp.intercepts_)})"
 )
@@ -63,14 +65,13 @@ def check_upload(path: Path, architecture: Architecture, *, max_bytes: int) -> N
 
 
 def _check_onnx(path: Path) -> None:
-    head = _head(path)
-    if not head:
-        raise InvalidInput("the artifact is empty; upload an ONNX file")
-    if not _is_onnx(head):
+    _refuse_empty_and_pickles(path)
+    if not _is_onnx(_head(path)):
         raise UnsupportedModel("the file is no ONNX model, which the manifest's family `onnx` announces")
 
 
 def _check_json(path: Path) -> None:
+    _refuse_empty_and_pickles(path)
     if path.stat().st_size > MAX_JSON_BYTES:
         raise InputTooLarge(f"expected at most {MAX_JSON_BYTES} bytes of JSON; upload a larger network as safetensors")
     if not _head(path).lstrip().startswith(b"{"):
@@ -78,18 +79,26 @@ def _check_json(path: Path) -> None:
 
 
 def _check_arrays(path: Path, max_bytes: int) -> None:
-    head = _head(path)
+    head, size = _head(path), path.stat().st_size
     with path.open("rb") as file:
         if head.startswith(b"PK\x03\x04"):
             archives.check_archive(file, max_bytes)
         elif head[6:9] == b"\0\0{":  # as in safetensors; JSON has no zeros
-            check_safetensors(file, path.stat().st_size)
+            check_safetensors(file, size)
         elif head.lstrip().startswith(b"{"):
             _check_json(path)
-        elif is_pickle(file) or head.startswith(b"\x78"):
-            raise UnsafeModel(f"this is a pickle (joblib writes them too), which could run code; {_ARRAYS_INSTEAD}")
         else:
+            _refuse_empty_and_pickles(path)
             raise UnsupportedModel(f"expected scikit-learn's arrays as NPZ, safetensors or JSON; {_ARRAYS_INSTEAD}")
+
+
+def _refuse_empty_and_pickles(path: Path) -> None:
+    head = _head(path)
+    if not head:
+        raise InvalidInput("the artifact is empty")
+    with path.open("rb") as file:
+        if is_pickle(file) or head.startswith(_ZLIB):
+            raise UnsafeModel(f"this is a pickle (joblib writes them too), which could run code; {_ARRAYS_INSTEAD}")
 
 
 def _head(path: Path) -> bytes:

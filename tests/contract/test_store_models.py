@@ -101,6 +101,20 @@ def test_inspection_makes_a_model_ready_once(store: JobStore, model: Model):
     assert ready.error is None
 
 
+def test_what_a_file_says_of_itself_is_kept_and_equal_uploads_are_still_told(store: JobStore):
+    sent = a_model(manifest=Manifest.model_validate({"architecture": {"family": "onnx"}}))
+    store.add_model(sent)
+    spelled_out = Manifest.model_validate(
+        {"architecture": {"family": "graph", "nodes": [{"name": "a", "type": "relu"}]}}
+    )
+    store.model_ready(sent.id, weights_sha256=digest("weights"), inspection=INSPECTION, manifest=spelled_out)
+
+    kept, created = store.add_model(a_model(sha256=sent.sha256, manifest=sent.manifest))
+
+    assert store.model(sent.id, "a").manifest == spelled_out
+    assert (kept.id, created) == (sent.id, False)
+
+
 def test_a_failed_model_stays_failed(store: JobStore, model: Model):
     store.model_failed(model.id, PROBLEM)
     store.model_ready(model.id, weights_sha256=digest("weights"), inspection=INSPECTION)

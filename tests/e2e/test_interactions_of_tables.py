@@ -8,6 +8,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from tests.e2e.service import Service, running, wait_for
@@ -40,6 +41,30 @@ def dataset(service: Service) -> str:
     return str(answer.json()["id"])
 
 
+def check_served(service: Service, model: str, job: str) -> None:
+    """The additive model predicts the table that it was made from, and takes its predictions apart."""
+    rows = [
+        dict(zip(("height", "weight", "side", "version", "price"), line.split(","), strict=True))
+        for line in csv().splitlines()[1:]
+    ]
+    sent = [
+        {"height": float(row["height"]), "weight": float(row["weight"]) if row["weight"] else None, "side": row["side"]}
+        for row in rows
+    ]  # fmt: skip
+    document = service.client.get(f"/v1/models/{model}").json()
+    predicted = service.client.post(document["links"]["predict"], json={"rows": sent}).json()["rows"]
+    prices = np.array([float(row["price"]) for row in rows])
+    errors = prices - [row["score"] for row in predicted]
+    assert errors.var() < 0.2 * prices.var()
+    (row,) = service.client.post(document["links"]["explain"], json={"rows": sent[:1]}).json()["rows"]
+    assert row["residual"] <= 1e-9
+    assert ["height", "side"] in [term["columns"] for term in row["terms"]]
+    terms = service.client.get(document["links"]["interactions"], params={"feature": "side"}).json()["items"]
+    assert terms[0]["features"] == ["height", "side"]
+    assert document["trained_by"] == job
+    assert not any(method["supported"] for method in document["methods"].values())
+
+
 def test_columns_that_act_together_are_found_over_http(service: Service, dataset: str) -> None:
     request = {"method": "nid", "dataset": dataset, "params": {**PARAMS, "known": [["height", "side"]]}}
     posted = service.client.post("/v1/trainings", json=request)
@@ -53,7 +78,7 @@ def test_columns_that_act_together_are_found_over_http(service: Service, dataset
     assert [names[member] for member in strongest["members"]] == ["height", "side"]
     assert result["details"]["trusted"], result["checks"]
     assert result["details"]["constant_columns"] == ["version"]
-    assert result["model"] is None
+    check_served(service, result["model"], job["id"])
     for name in ("heatmap.png", "ranking.png", "cutoff.png", "shapes.png", "training.png"):
         picture = service.client.get(f"/v1/jobs/{job['id']}/artifacts/{name}")
         assert Image.open(BytesIO(picture.content)).size[0] > 400, name
@@ -96,3 +121,29 @@ def test_a_table_with_too_few_rows_is_refused_at_once(service: Service) -> None:
 
     assert answer.status_code == 422
     assert "30" in answer.text
+
+
+def test_an_onnx_file_is_read_and_its_interactions_come_back_at_once(service: Service) -> None:
+    """y = relu(x0 + x1) - relu(x2), and x3 as it is."""
+    weights = numpy_helper.from_array(np.array([[1, 1, 0, 0], [0, 0, 1, 0.1]], np.float32), "W")
+    last = numpy_helper.from_array(np.array([[1, -1, 0, 0, 0, 1]], np.float32), "V")
+    nodes = [
+        helper.make_node("Gemm", ["x", "W"], ["h"], transB=1), helper.make_node("Relu", ["h"], ["a"]),
+        helper.make_node("Concat", ["a", "x"], ["both"], axis=1),
+        helper.make_node("Gemm", ["both", "V"], ["y"], transB=1),
+    ]  # fmt: skip
+    described = [("x", ("batch", 4)), ("y", ("batch", 1))]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in described]
+    file = helper.make_model(helper.make_graph(nodes, "network", ends[:1], ends[1:], [weights, last]))
+    files = {"artifact": file.SerializeToString(), "manifest": json.dumps({"architecture": {"family": "onnx"}})}
+
+    model = service.client.post("/v1/models", files=files, headers={"Prefer": "wait=60"}).json()
+    request = {"method": "nid", "model": model["id"]}
+    answer = service.client.post("/v1/explanations", json=request, headers={"Prefer": "wait=60"})
+
+    assert [one["type"] for one in model["manifest"]["architecture"]["nodes"]] == ["linear", "relu", "concat", "linear"]
+    assert model["methods"]["nid"]["supported"]
+    assert answer.status_code == 200
+    found = service.client.get(f"/v1/jobs/{answer.json()['id']}/result").json()["interactions"]
+    assert [one["members"] for one in found] == [[0, 1], [2, 3]]
+    assert [one["strength"] for one in found] == pytest.approx([1.0, 0.1])

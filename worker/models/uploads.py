@@ -86,11 +86,10 @@ def _of_scikit_learn(architecture: ScikitLearnArchitecture, artifact: Path) -> W
     else:
         coefficients, intercepts, said = written_perceptron(parsed_json(artifact.read_bytes()))
     activation = said or architecture.activation
-    if activation is None or (said and architecture.activation not in (None, said)):
-        raise ValueError(
-            f"the file says activation {said!r}, the manifest {architecture.activation!r}: say it once, as the "
-            "estimator's `activation`"
-        )
+    if activation is None:
+        raise ValueError("say the estimator's `activation` in the manifest's architecture")
+    if architecture.activation not in (None, activation):
+        raise ValueError(f"the file says activation {said!r}, the manifest {architecture.activation!r}; say it once")
     return perceptron(coefficients, intercepts, activation)
 
 

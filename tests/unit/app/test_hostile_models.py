@@ -19,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from app.uploads.models import check_model_file
+from app.uploads.models import MAX_JSON_BYTES, check_model_file, check_upload
 from app.uploads.safetensors_files import MAX_HEADER_BYTES
 from jobs.errors import InputTooLarge, InterplayError, InvalidInput, UnsafeModel, UnsupportedModel
+from jobs.layers import FileArchitecture, ScikitLearnArchitecture
 
 STATE = {"0.weight": torch.ones(3, 4), "0.bias": torch.zeros(3), "steps": torch.tensor(7)}
 
@@ -283,3 +284,71 @@ def test_a_damaged_file_passes_or_is_refused_but_never_breaks_the_check(tmp_path
 
     with suppress(InterplayError):
         check_model_file(path)
+
+
+# ---------------------------------------------------------------- files that bring their architecture along
+
+ONNX, JSON = FileArchitecture(family="onnx"), FileArchitecture(family="json")
+ARRAYS = ScikitLearnArchitecture(family="scikit-learn", activation="relu")
+ONNX_HEAD = b"\x08\x08\x3a\x00"
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def joblib_dump(compress: int) -> bytes:
+    buffer = io.BytesIO()
+    joblib.dump({"coefs_": [1.0]}, buffer, compress=compress)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "data"),
+    [
+        (ONNX, ONNX_HEAD),
+        (JSON, b'{"layers": []}'),
+        (JSON, b'\n  {"nodes": []}'),
+        (ARRAYS, npz(coefs_0=np.ones((2, 3)), intercepts_0=np.ones(3))),
+        (ARRAYS, save({"coefs_0": torch.ones(2, 3)})),
+        (ARRAYS, b'{"coefs_": [], "intercepts_": []}'),
+    ],
+    ids=["onnx", "json", "indented json", "npz", "safetensors", "json of arrays"],
+)
+def test_a_file_of_the_announced_family_passes_to_a_runner(tmp_path, architecture, data):
+    (tmp_path / "artifact").write_bytes(data)
+
+    check_upload(tmp_path / "artifact", architecture, max_bytes=1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "data", "error", "reason"),
+    [
+        (ONNX, b"", InvalidInput, "empty"),
+        (ONNX, b"{}", UnsupportedModel, "no ONNX model"),
+        (ONNX, pickle.dumps({}), UnsafeModel, "could run code"),
+        (JSON, b"", InvalidInput, "empty"),
+        (JSON, b"[1]", InvalidInput, "no JSON object"),
+        (JSON, ONNX_HEAD, InvalidInput, "no JSON object"),
+        (JSON, b"{" + b" " * MAX_JSON_BYTES, InputTooLarge, "bytes of JSON"),
+        (ARRAYS, b"", InvalidInput, "empty"),
+        (ARRAYS, pickle.dumps({"coefs_": [1.0]}), UnsafeModel, "save the arrays: numpy.savez"),
+        (ARRAYS, joblib_dump(0), UnsafeModel, "save the arrays: numpy.savez"),
+        (ARRAYS, joblib_dump(3), UnsafeModel, "save the arrays: numpy.savez"),
+        (ARRAYS, npz(coefs_0=np.array([None])), UnsafeModel, "Python objects"),
+        (ARRAYS, npz(coefs_0=np.ones(4))[:-8], InvalidInput, "damaged"),
+        (ARRAYS, b"weights", UnsupportedModel, "NPZ, safetensors or JSON"),
+    ],
+    ids=str,
+)
+def test_a_file_of_another_family_is_refused_with_what_to_do(tmp_path, architecture, data, error, reason):
+    (tmp_path / "artifact").write_bytes(data)
+
+    with pytest.raises(error, match=reason):
+        check_upload(tmp_path / "artifact", architecture, max_bytes=1 << 20)
+
+
+def test_a_sequential_manifest_with_an_onnx_file_says_which_family_to_name(tmp_path):
+    assert "onnx" in refused(tmp_path, ONNX_HEAD + bytes(60)).detail

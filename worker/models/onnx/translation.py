@@ -22,7 +22,8 @@ Shape = tuple[int, ...]
 
 ADVICE = (
     "dense networks are read: Gemm, MatMul, Add, Sub, Mul, Div, Sum, Concat, BatchNormalization, Flatten, Reshape, "
-    "Identity, Dropout and activations; of others, upload the state dict and list the layers in the manifest"
+    "Identity, Dropout and activations; of others, upload the state dict and list the layers in the manifest (for "
+    "convolutions and attention that h-sets, and-or and multi-order explain)"
 )
 
 
