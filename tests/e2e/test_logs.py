@@ -17,14 +17,14 @@ from tests.e2e.service import Service, children, command_line, running, wait_for
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 PARAMS = {
-    "lambda1": "search", "lambda1_grid": [1e-4, 1e-3, 1e-2], "rungs": 2, "epochs": 12, "batch_size": 32,
-    "learning_rate": 0.03, "patience": None, "seeds": 2, "compare": ["fm"],
+    "lambda1": "search", "lambda1_grid": [1e-4, 1e-3, 1e-2], "rungs": 2, "epochs": 9, "batch_size": 32,
+    "learning_rate": 0.03, "patience": None, "compare": ["fm"],
 }  # fmt: skip
-IN_SEARCH = 6
-"""Epochs of the job: three candidates have 4 each, then the best one has 8 more."""
+IN_SEARCH = 5
+"""Epochs of the job: three candidates have 3 each, then the best one has 6 more."""
 
 
-def log(rows: int = 700, *, labels: tuple[str, str] = ("0", "1"), longest: int = 0) -> str:
+def log(rows: int = 400, *, labels: tuple[str, str] = ("0", "1"), longest: int = 0) -> str:
     """Rows of four ids; two of them decide together."""
     draw = random.Random(0)
     lines = []
@@ -90,7 +90,7 @@ def test_a_search_killed_in_the_middle_ends_with_the_numbers_of_an_undisturbed_o
     expected, found = service.answer(undisturbed["id"]), service.answer(killed)
     assert without_times(found) == without_times(expected)
     assert len(found["details"]["search"]) == 2
-    assert found["metrics"]["test_auc"] > 0.95
+    assert found["metrics"]["test_auc"] > 0.8
     assert [one["name"] for one in found["details"]["compare"]] == ["fm"]
 
 

@@ -248,5 +248,6 @@ def _restore(optimizer: torch.optim.Optimizer, tensors: State) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, _, key = name.partition("/")
-        state.setdefault(int(index), {})[key] = tensor
+        # The optimizer takes tensors over and changes them in place, but whoever saved them may need them again.
+        state.setdefault(int(index), {})[key] = tensor.clone()
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -100,7 +100,8 @@ def trained_best(stages: Stages, material: Material, params: L0SignParams) -> Fo
     if best.value is None:
         raise NumericalError("no network has a finite loss; use a lower learning_rate")
     search.drop(going[1:])
-    return Found(best.lambdas, search.settled(best.lambdas), tuple(rungs) if len(candidates_of(params)) > 1 else ())
+    course = search.settled(best.lambdas, before)
+    return Found(best.lambdas, course, tuple(rungs) if len(candidates_of(params)) > 1 else ())
 
 
 class _Search:
@@ -110,7 +111,6 @@ class _Search:
         self._stages = stages
         self._material = material
         self._params = params
-        self._courses: dict[str, Course] = {}
 
     def rung(self, number: int, going: Sequence[Lambdas], epochs: int, before: int, last: Rung | None) -> Rung:
         """Train candidates from `before` epochs to `epochs`; a round that was done before a kill is remembered."""
@@ -120,8 +120,8 @@ class _Search:
             name = _name(lambdas)
             text = f"search, round {number}" if metrics else "train"
             task = self._stages.stage(name, text, epochs=epochs, after=before, beside=metrics)
-            if name not in known or number == self._last:
-                known[name] = self._trained(task, name, lambdas, epochs)
+            if name not in known:
+                known[name] = self._scored(task, lambdas, epochs)
                 self._stages.remember(f"round {number}", known)
             scores.append(Score(lambdas, **known[name]))
         return Rung(epochs, tuple(sorted(scores, key=lambda one: math.inf if one.value is None else -one.value)))
@@ -130,27 +130,24 @@ class _Search:
         """Forget candidates that do not go on."""
         for lambdas in losers:
             self._stages.drop(_name(lambdas))
-            self._courses.pop(_name(lambdas), None)
 
-    def settled(self, best: Lambdas) -> Course:
-        """Return the course of the candidate that was chosen."""
+    def settled(self, best: Lambdas, epochs: int) -> Course:
+        """Return the course of the candidate that was chosen, which has trained for `epochs`."""
+        task = self._stages.stage(_name(best), "train", epochs=epochs, after=epochs)
+        course = self._trained(task, best, epochs)
         self._stages.settle(_name(best))
-        return self._courses[_name(best)]
+        return course
 
-    @property
-    def _last(self) -> int:
-        return len(plan_of(self._params))
-
-    def _trained(self, task: TrainingTask, name: str, lambdas: Lambdas, epochs: int) -> dict[str, float | None]:
-        recipe = recipe_of(self._params, self._material.log.features, lambdas, gates=self._params.gates)
+    def _scored(self, task: TrainingTask, lambdas: Lambdas, epochs: int) -> dict[str, float | None]:
+        """Return a candidate's score as JSON."""
         try:
-            course = train_network(
-                task, self._material, replace(recipe, schedule=replace(recipe.schedule, epochs=epochs))
-            )
+            return _score(self._trained(task, lambdas, epochs), self._material)
         except NumericalError:
             return {"value": None, "edges_kept": None}
-        self._courses[name] = course
-        return _scored(course, self._material)
+
+    def _trained(self, task: TrainingTask, lambdas: Lambdas, epochs: int) -> Course:
+        recipe = recipe_of(self._params, self._material.log.features, lambdas, gates=self._params.gates)
+        return train_network(task, self._material, replace(recipe, schedule=replace(recipe.schedule, epochs=epochs)))
 
 
 def _best(last: Rung | None) -> dict[str, float]:
@@ -159,8 +156,7 @@ def _best(last: Rung | None) -> dict[str, float]:
     return {} if value is None else {"best_score": value}
 
 
-def _scored(course: Course, material: Material) -> dict[str, float | None]:
-    """Return a candidate's score as JSON."""
+def _score(course: Course, material: Material) -> dict[str, float | None]:
     history, place = course.history, max(course.best_epoch, 1) - 1
     value = history["validation_auc"][place] if material.of_classes else -history["validation_loss"][place]
     return {"value": _finite(value), "edges_kept": _finite(history["validation_edges_kept"][place])}
