@@ -1,4 +1,4 @@
-"""How fast the service is around its computations: `python -m benchmarks.service [--quick]`.
+"""How fast the service is around its computations: `python -m benchmarks.service [--quick] [--part nid]`.
 
 Starts the service as a user does, once over the embedded broker and once over a real Redis (skipped, with a word, where
 there is none on PATH), and measures it through HTTP on one kept connection:
@@ -8,6 +8,9 @@ there is none on PATH), and measures it through HTTP on one kept connection:
     status_reads_per_second     GET /v1/jobs/{id}, four connections, one gateway process
     upload_mb_per_second        POST /v1/models, until the bytes are checked, hashed and durable
     idle_cpu_percent            of one core, all processes together, nothing to do
+    nid_wait                    POST of NID of a network with `Prefer: wait`, to the finished job; see `_nid_wait`
+
+`--part nid` measures the last one only and leaves the other rows as they are.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from safetensors.numpy import save
 
+from benchmarks import _nid_wait
 from benchmarks._rows import Rows
 
 READERS = 4
@@ -75,6 +79,9 @@ class Caller:
             "architecture": {"family": "sequential", "layers": [layer]},
             "input": {"kind": "features", "shape": [features]},
         }
+        return self.upload_model(artifact, manifest, prefer=prefer)
+
+    def upload_model(self, artifact: bytes, manifest: dict[str, Any], *, prefer: str) -> Any:
         content_type, body = multipart({"manifest": json.dumps(manifest).encode(), "artifact": artifact})
         return self.ask("POST", "/v1/models", body, Content_Type=content_type, Prefer=prefer)
 
@@ -234,16 +241,29 @@ def measure(case: str, broker: str | None, rows: Rows, *, quick: bool) -> None:
         rows.add(metric="upload_mb_per_second", case=case, value=rate, unit="MB/s")
 
 
+def measure_nid(rows: Rows, *, quick: bool) -> None:
+    """Measure NID of uploaded networks on a service of its own."""
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), None) as (address, _):
+        _nid_wait.measure(Caller(address), rows, quick=quick)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions; noisier numbers")
-    quick = parser.parse_args().quick
+    parser.add_argument("--part", choices=["all", "nid"], default="all")
+    given = parser.parse_args()
+    quick = given.quick
+    if given.part == "nid":
+        with Rows("service", keep=True) as rows:
+            measure_nid(rows, quick=quick)
+        return
     with Rows("service") as rows, tempfile.TemporaryDirectory() as folder, redis(Path(folder)) as broker:
         measure("embedded", None, rows, quick=quick)
         if broker is None:
             print("No redis-server or valkey-server on PATH: the case `redis` is left out.")
         else:
             measure("redis", broker, rows, quick=quick)
+        measure_nid(rows, quick=quick)
 
 
 if __name__ == "__main__":
