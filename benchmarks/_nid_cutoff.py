@@ -21,7 +21,7 @@ import torch
 
 from benchmarks._nid_networks import Size, spread
 from benchmarks._rows import Rows
-from benchmarks._synthetic import FUNCTIONS, INPUTS
+from benchmarks._synthetic import INPUTS
 from jobs.trainings import TrainingResult
 from worker.trainings._data import Feature, Labels, Table
 from worker.trainings._registry import TrainingTask
@@ -31,6 +31,7 @@ from worker.trainings.nid.params import NidParams
 FOLDER = Path(__file__).parents[2] / "shared" / "assets" / "data"
 """Where the real tables are, beside the checkout."""
 SYNTHETIC = ("F3", "F5", "F7", "F10")
+SEEDS = 3
 PAPER = {
     "F3": "104.1 % ± 0.21 %, K = 4", "F5": "102.0 % ± 0.30 %, K = 6", "F7": "105.2 % ± 0.30 %, K = 3",
     "F10": "105.5 % ± 0.50 %, K = 4", "cal_housing": "99 % ± 4.0 %, K = 2", "bike_sharing": "98.8 % ± 0.89 %, K = 12",
@@ -48,29 +49,40 @@ class Case:
 
 
 def add_cutoff(table: Rows, size: Size) -> None:
-    """Add the cutoff of every table that is there."""
-    seeds = range(1) if size.quick else range(3)
-    for case in (*synthetic_cases(size), *real_cases(size)):
-        started = time.process_time()
-        results = [train(TrainingTask(data=case.table, seed=seed), case.params).result for seed in seeds]
-        seconds = (time.process_time() - started) / len(results)
-        for rule in ("ours", "paper's rule"):
-            _add_improvement(table, case, rule, results, seconds)
+    """Add the synthetic functions."""
+    for case in synthetic_cases(size):
+        _run(table, case, size)
+
+
+def add_tables(table: Rows, size: Size) -> None:
+    """Add the real tables that are there."""
+    for case in real_cases(size):
+        results = _run(table, case, size)
         if case.name == "cal_housing":
             _add_top_pair(table, results)
 
 
+def _run(table: Rows, case: Case, size: Size) -> list[TrainingResult]:
+    started = time.process_time()
+    seeds = range(1) if size.quick else range(SEEDS)
+    results = [train(TrainingTask(data=case.table, seed=seed), case.params).result for seed in seeds]
+    seconds = (time.process_time() - started) / len(results)
+    for rule in ("ours", "paper's rule"):
+        _add_improvement(table, case, rule, results, seconds)
+    return results
+
+
 def synthetic_cases(size: Size) -> list[Case]:
     """Return functions as tables, a third of the rows each to learn from, to stop by and to test on."""
-    rows, names = (3000, ("F3",)) if size.quick else (15_000, SYNTHETIC)
+    rows = 6000 if size.quick else 15_000
     params = NidParams(
         trials=2, most_rows=rows, validation=1 / 3, test=1 / 3, cutoff=2 if size.quick else 8, compare=(),
         epochs=size.epochs,
     )  # fmt: skip
     return [
         Case(function.name, table_of(*function.draw(rows, seed=0)), params)
-        for function in FUNCTIONS
-        if function.name in names
+        for function in size.functions
+        if function.name in SYNTHETIC
     ]
 
 

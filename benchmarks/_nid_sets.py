@@ -9,6 +9,7 @@ weights` is the ranking that the service makes of all networks of a trial.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,7 +28,8 @@ AVERAGES: tuple[Average, ...] = (
 )  # fmt: skip
 NOISE = (0.0, 0.2, 0.5, 1.0)
 NOISE_L1 = (1e-4,)
-NOISE_TRIALS = 3
+NOISE_TRIALS, NOISE_ROWS = 3, 15_000
+"""Noise is tried at half the rows and with one L1 weight."""
 EVERYTHING = 10_000
 """Sets that Algorithm 1 may rank: more than 140 units propose."""
 
@@ -61,9 +63,9 @@ def add_noise(table: Rows, size: Size) -> None:
         together = [_judged_recalls(*one) for one in pairs]
         _add_recall(table, f"no noise, {architecture}, over L1 weights", together)
     for level in NOISE[:2] if size.quick else NOISE:
-        trials = min(NOISE_TRIALS, size.trials)
+        trials, small = min(NOISE_TRIALS, size.trials), replace(size, rows=min(NOISE_ROWS, size.rows))
         noisy = [
-            (trained(function, "MLP-M", size, trials=trials, l1=NOISE_L1, noise=level), function)
+            (trained(function, "MLP-M", small, trials=trials, l1=NOISE_L1, noise=level), function)
             for function in size.functions
         ]
         recalls = [_recalls(*one) for one in noisy]
