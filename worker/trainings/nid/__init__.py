@@ -15,10 +15,11 @@ from worker.methods.nid.course import Fitted
 from worker.methods.nid.training import predict
 from worker.trainings._data import Table
 from worker.trainings._registry import Trained, TrainingTask, register_training
-from worker.trainings.nid.anova import f_statistics
-from worker.trainings.nid.answer import Found, answer
+from worker.trainings.nid.answer import answer
+from worker.trainings.nid.comparators import compared
 from worker.trainings.nid.cutoff import Cutoff, additive_models
 from worker.trainings.nid.encoding import fitted_fields
+from worker.trainings.nid.found import Found
 from worker.trainings.nid.gate import Fit, judged_fit
 from worker.trainings.nid.params import NidParams
 from worker.trainings.nid.parts import parts_of, target_of
@@ -26,6 +27,7 @@ from worker.trainings.nid.search import Material, material_of, read_networks, tr
 from worker.trainings.nid.served import additive_model
 from worker.trainings.nid.shapes import shapes_of
 from worker.trainings.nid.stages import Stages
+from worker.trainings.nid.twins import twins_of
 from worker.trainings.nid.verdict import Judged, Members, Pairs, judged_pairs, judged_sets
 
 SOURCE = "https://arxiv.org/abs/1705.04977"
@@ -55,9 +57,11 @@ def train(task: TrainingTask, params: NidParams) -> Trained:
     best = _best_l1(fitted, params)
     fit = _fit(fitted, best, material, params)
     cutoff = _cutoff(stages, params, material, fit, fitted, best, _ranking(pairs, sets, params))
-    anova = f_statistics(material) if "anova" in params.compare else None
+    others = compared(params.compare, material, pairs.ranking, task)
     shapes = shapes_of(cutoff, material) if cutoff else None
-    result = answer(Found(params, material, parts, fitted, best, fit, pairs, sets, cutoff, shapes, anova))
+    result = answer(
+        Found(params, material, parts, fitted, best, fit, pairs, sets, cutoff, shapes, others, twins_of(material))
+    )
     return Trained(result=result, models=additive_model(cutoff, material, name=task.name) if cutoff else ())
 
 
@@ -94,7 +98,7 @@ def _fit(fitted: Fitted, best: int, material: Material, params: NidParams) -> Fi
 def _ranking(pairs: Pairs, sets: Sequence[Judged], params: NidParams) -> list[Members]:
     if params.cutoff_from == "sets":
         return [one.members for one in sets]
-    return [tuple(pairs.members[place].tolist()) for place in pairs.order]
+    return list(pairs.ranking)
 
 
 def _cutoff(

@@ -7,62 +7,86 @@ of its products, all other terms kept. For two numbers it is the squared t of th
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from worker.trainings.nid.encoding import Fields
-from worker.trainings.nid.search import Material
-from worker.trainings.nid.verdict import Floats
+from worker.trainings.nid.sample import Beat, Floats, Sample, silent
 
 MOST_TERMS = 2000
 _SHRINK = 1e-9
 """Of the terms' mean square: a category's inputs sum to one, so that the model is singular without."""
+_ROWS_AT_ONCE = 4096
+_EXACT = 1e-24
+"""Of the target's mean square: where products fit it exactly, rounding is all that is left."""
 
 
-def f_statistics(material: Material) -> Floats | None:
-    """Return the F of every pair of fields, as `numpy.triu_indices(fields, 1)` lists them; of classes, the mean.
+def anova(sample: Sample, *, beat: Beat = silent) -> Floats:
+    """Return the F of every pair, `(pairs,)`; of classes, the mean.
 
-    None where there are more terms than `MOST_TERMS`, or than half the rows.
+    Raises:
+        ValueError: There are more terms than `MOST_TERMS`, or than half the rows.
     """
-    if _count(material.fields) > min(MOST_TERMS, len(material.train.x) // 2):
-        return None
-    x, blocks = _terms(material.fields, material.train.x.double())
-    inverse = torch.linalg.inv(x.T @ x + _SHRINK * len(x) * torch.eye(x.shape[1], dtype=torch.float64))
-    y = _targets(material)
-    weights = inverse @ (x.T @ y)
-    variance = (y - x @ weights).square().sum(0) / (len(x) - x.shape[1])
-    return np.array([_f(weights[block], inverse[block, block], variance) for block in blocks])
+    blocks = [_inputs(sample.x[:, column], levels=levels) for column, levels in enumerate(sample.levels)]
+    terms = _count([block.shape[1] for block in blocks])
+    if terms > min(MOST_TERMS, len(sample.x) // 2):
+        raise ValueError(f"its {terms} inputs and products of inputs are too many for {len(sample.x)} rows, or at all")
+    x, places = _terms(blocks, list(sample.pairs()))
+    y = _targets(sample)
+    gram, right = _sums(x, y, beat)
+    inverse = np.asarray(np.linalg.inv(gram + _SHRINK * len(x) * np.eye(terms)), dtype=np.float64)
+    weights = inverse @ right
+    variance = np.square(y - x @ weights).sum(0) / (len(x) - terms)
+    variance = np.maximum(variance, _EXACT * np.square(y).mean(0))
+    beat(1.0)
+    return np.array([_f(weights[place], inverse[place, place], variance) for place in places])
 
 
-def _count(fields: Fields) -> int:
-    widths = [field.width for field in fields.fields]
+def _count(widths: list[int]) -> int:
     return 1 + sum(widths) + (sum(widths) ** 2 - sum(width**2 for width in widths)) // 2
 
 
-def _f(weights: Tensor, inverse: Tensor, variance: Tensor) -> float:
-    explained = (weights * torch.linalg.solve(inverse, weights)).sum(0) / len(weights)
-    return float((explained / variance.clamp(min=torch.finfo(torch.float64).tiny)).mean())
+def _inputs(values: Floats, *, levels: bool) -> Floats:
+    """Return a column's inputs: a number and whether it is missing, or one for each level."""
+    if levels:
+        return np.asarray(values[:, None] == np.unique(values), dtype=np.float64)
+    missing = np.isnan(values)
+    filled = np.where(missing, np.nanmean(values), values)
+    return np.stack([filled, missing.astype(np.float64)], axis=1) if missing.any() else filled[:, None]
 
 
-def _terms(fields: Fields, x: Tensor) -> tuple[Tensor, list[slice]]:
+def _terms(blocks: list[Floats], pairs: list[tuple[int, int]]) -> tuple[Floats, list[slice]]:
     """Return a one, all inputs and all products, standardised, and where each pair's products are."""
-    parts, blocks, end = [torch.ones(len(x), 1, dtype=torch.float64), _standardised(x)], [], 1 + x.shape[1]
-    for first, second in zip(*np.triu_indices(len(fields), 1), strict=True):
-        one, other = x[:, fields.slices[first]], x[:, fields.slices[second]]
-        products = (one[:, :, None] * other[:, None, :]).flatten(1)
+    blocks = [_standardised(block) for block in blocks]
+    parts, places = [np.ones((len(blocks[0]), 1)), *blocks], []
+    end = sum(part.shape[1] for part in parts)
+    for first, second in pairs:
+        products = (blocks[first][:, :, None] * blocks[second][:, None, :]).reshape(len(blocks[first]), -1)
         parts.append(_standardised(products))
-        blocks.append(slice(end, end + products.shape[1]))
+        places.append(slice(end, end + products.shape[1]))
         end += products.shape[1]
-    return torch.cat(parts, dim=1), blocks
+    return np.concatenate(parts, axis=1), places
 
 
-def _standardised(x: Tensor) -> Tensor:
-    deviation = x.std(0, correction=0)
-    return (x - x.mean(0)) / deviation.where(deviation > 0, 1.0)
+def _sums(x: Floats, y: Floats, beat: Beat) -> tuple[Floats, Floats]:
+    """Return XᵀX and XᵀY, some rows at a time, so that a job can be canceled in between."""
+    gram, right = np.zeros((x.shape[1], x.shape[1])), np.zeros((x.shape[1], y.shape[1]))
+    for start in range(0, len(x), _ROWS_AT_ONCE):
+        beat(start / len(x))
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        gram += x[rows].T @ x[rows]
+        right += x[rows].T @ y[rows]
+    return gram, right
 
 
-def _targets(material: Material) -> Tensor:
-    y = material.train.y
-    if y.ndim == 1:
-        return torch.nn.functional.one_hot(y, material.target.outputs).double()
-    return y.double()
+def _f(weights: Floats, inverse: Floats, variance: Floats) -> float:
+    explained = (weights * np.linalg.solve(inverse, weights)).sum(0) / len(weights)
+    return float((explained / variance).mean())
+
+
+def _standardised(x: Floats) -> Floats:
+    deviation = x.std(0)
+    return np.asarray((x - x.mean(0)) / np.where(deviation > 0, deviation, 1.0), dtype=np.float64)
+
+
+def _targets(sample: Sample) -> Floats:
+    if sample.classes > 2:
+        return np.asarray(sample.y[:, None] == np.arange(sample.classes), dtype=np.float64)
+    return sample.y[:, None]

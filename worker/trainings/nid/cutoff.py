@@ -6,6 +6,7 @@ interactions of the ranking; where one holds another, only the larger one is kep
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from worker.trainings.nid.verdict import Members
 HIDDEN = (60, 40, 20)
 """Of an interaction's network, which sees few inputs."""
 ENOUGH = 0.95
-"""Share of the way from no interaction to the whole networks, on the validation rows, at which no more are added."""
+"""Share of the way from no interaction to the whole networks, by the validation error, at which no more are added."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Cutoff:
         goal_validation, goal_test: Of the networks that see everything.
         chosen: Index of the first model that is good enough, else of the best.
         reached: Whether it is good enough.
+        relative_improvement: How far the chosen model goes on the test rows; None where interactions improve nothing.
     """
 
     fitted: Fitted
@@ -46,11 +48,7 @@ class Cutoff:
     goal_test: float
     chosen: int
     reached: bool
-
-    @property
-    def relative_improvement(self) -> float | None:
-        """Return how far the chosen model goes on the test rows; None where interactions improve nothing."""
-        return _share(self.test[0], self.test[self.chosen], self.goal_test)
+    relative_improvement: float | None
 
 
 def additive_models(
@@ -73,8 +71,12 @@ def additive_models(
     validation = tuple(fitted.loss.double().tolist())
     answers = predict(fitted.design, fitted.parameters, material.test.x)
     test = tuple(float(row_losses(one, material.test.y, material.target).mean()) for one in answers)
-    chosen, reached = choice(validation, goal[0])
-    return Cutoff(fitted, sets, validation, test, *goal, chosen, reached)
+    error = (
+        math.sqrt if material.target.labels.task == "regression" else float
+    )  # a number's is the RMSE, as the paper's
+    chosen, reached = choice([error(loss) for loss in validation], error(goal[0]))
+    improvement = _share(error(test[0]), error(test[chosen]), error(goal[1]))
+    return Cutoff(fitted, sets, validation, test, *goal, chosen, reached, improvement)
 
 
 def added(ranking: Sequence[Members], *, most: int) -> tuple[tuple[Members, ...], ...]:
@@ -90,17 +92,17 @@ def added(ranking: Sequence[Members], *, most: int) -> tuple[tuple[Members, ...]
     return tuple(models)
 
 
-def choice(validation: Sequence[float], goal: float) -> tuple[int, bool]:
+def choice(errors: Sequence[float], goal: float) -> tuple[int, bool]:
     """Return the first model that is good enough, else the best, and whether it is good enough."""
-    for index, loss in enumerate(validation):
-        share = _share(validation[0], loss, goal)
+    for index, error in enumerate(errors):
+        share = _share(errors[0], error, goal)
         if share is None or share >= ENOUGH:
             return index, True
-    return min(range(len(validation)), key=lambda index: validation[index]), False
+    return min(range(len(errors)), key=lambda index: errors[index]), False
 
 
-def _share(start: float, loss: float, goal: float) -> float | None:
-    return (start - loss) / (start - goal) if start > goal else None
+def _share(start: float, error: float, goal: float) -> float | None:
+    return (start - error) / (start - goal) if start > goal else None
 
 
 def _design(sets: Sequence[Sequence[Members]], material: Material) -> Design:

@@ -57,9 +57,11 @@ class NidParams(Params):
     cutoff_from: Literal["sets", "pairs"] = Field(
         "sets", description="Which ranking the additive model takes them from."
     )
-    compare: tuple[Literal["anova"], ...] = Field(
-        ("anova",), max_length=1, description="Other methods whose ranking stands beside: analysis of variance."
-    )
+    compare: tuple[Literal["anova", "fast", "h-statistic"], ...] = Field(
+        ("anova", "fast"), max_length=3,
+        description="Other methods whose ranking of pairs stands beside: two-way analysis of variance, FAST after "
+        "boosted main effects, Friedman's H² of a gradient-boosted model (slower).",
+    )  # fmt: skip
     known: tuple[Annotated[tuple[str, ...], Field(min_length=2, max_length=64)], ...] = Field(
         (), max_length=100, description="Names of columns that are known to interact: crosses in pictures, and an AUC."
     )
@@ -68,6 +70,8 @@ class NidParams(Params):
     def _check(self) -> NidParams:
         if len(set(self.l1)) < len(self.l1):
             raise ValueError(f"expected different l1 weights, got {self.l1}")
+        if len(set(self.compare)) < len(self.compare):
+            raise ValueError(f"expected different methods in compare, got {', '.join(self.compare)}")
         if self.validation + self.test > 0.8:
             raise ValueError(
                 f"expected validation and test of 0.8 together at most, got {self.validation + self.test:g}"

@@ -54,6 +54,11 @@ class Pairs:
         return np.argsort(-self.strength, kind="stable")
 
     @property
+    def ranking(self) -> list[tuple[int, int]]:
+        """Pairs of fields, strongest first."""
+        return [(first, second) for first, second in self.members[self.order].tolist()]
+
+    @property
     def ranks(self) -> NDArray[np.int64]:
         """Each trial's rank of each pair, from 1: `(trials, pairs)`."""
         return 1 + np.argsort(np.argsort(-self.trials, axis=1, kind="stable"), axis=1)
