@@ -17,7 +17,7 @@ from jobs.predictors.additive_networks import AdditiveNetworks, expected_tensors
 from jobs.predictors.answers import By, Explained, Overall, Page, Part, Predicted, Remarks
 from jobs.predictors.cells import cells_of
 from jobs.predictors.encoding import encoded
-from jobs.predictors.faults import Faults
+from jobs.predictors.faults import Faults, check_finite
 from jobs.predictors.tensors import Floats, Tensors, check_tensors
 from jobs.row_models import AdditiveArchitecture, AdditiveColumn
 
@@ -46,11 +46,11 @@ class AdditivePredictor:
 
     def predict(self, rows: Sequence[Any]) -> Predicted:
         inputs, remarks = self.encode(rows)
-        return Predicted(self._margins(self._networks(inputs)), remarks)
+        return Predicted(self._margins(self._raw(inputs)), remarks)
 
     def explain(self, rows: Sequence[Any], *, output: int | None, top: int) -> tuple[list[Explained], Predicted]:
         inputs, remarks = self.encode(rows)
-        raw = self._networks(inputs)
+        raw = self._raw(inputs)
         margins, terms = self._margins(raw), self._std * (raw - self._means)
         wanted = margins.argmax(1).tolist() if output is None else [output] * len(margins)
         found = [
@@ -93,6 +93,17 @@ class AdditivePredictor:
     @property
     def _names(self) -> list[tuple[str, ...]]:
         return [tuple(self._columns[member].name for member in members) for members in self._terms]
+
+    def _raw(self, inputs: Floats) -> Floats:
+        """Return what all networks say, `(rows, terms, outputs)`.
+
+        Raises:
+            InvalidParameters: A prediction is not finite.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            raw = self._networks(inputs)
+            check_finite(raw.sum(1))
+        return raw
 
     def _margins(self, raw: Floats) -> Floats:
         margins: Floats = self._mean + self._std * raw.sum(1)

@@ -14,8 +14,8 @@ from jobs.predictors.tensors import Floats, Indices
 UNKNOWN, MISSING = -1, -2
 """Codes of a category that is not listed, and of a cell that is null."""
 
-_LARGEST = 1e300
-"""Numbers from here on, infinity among them, overflow when they are standardised."""
+_LARGEST = 3.4e38
+"""Of float32, in which models learn; infinity is beyond."""
 
 
 def cells_of(
@@ -65,7 +65,7 @@ def codes(cells: Sequence[Any], categories: Sequence[str], column: str, faults: 
 
 
 def _is_number(cell: Any) -> bool:
-    return isinstance(cell, (int, float)) and not isinstance(cell, bool) and abs(cell) < _LARGEST
+    return isinstance(cell, (int, float)) and not isinstance(cell, bool) and abs(cell) <= _LARGEST
 
 
 def _unknown(name: str, columns: Sequence[str]) -> str:

@@ -42,8 +42,9 @@ def encoded(column: AdditiveColumn, cells: Sequence[Any], faults: Faults) -> Enc
 def _number(column: AdditiveColumn, cells: Sequence[Any], faults: Faults) -> Encoded:
     values = numbers(cells, column.name, faults)
     absent = np.isnan(values)
-    # float32, as the networks learned from.
-    standardised = np.where(absent, 0.0, (values - column.mean) / column.std).astype(np.float32).astype(np.float64)
+    standardised = np.where(absent, 0.0, (values - column.mean) / column.std)
+    with np.errstate(over="ignore"):  # what is infinite then is refused with its prediction
+        standardised = standardised.astype(np.float32).astype(np.float64)  # as the networks learned from
     inputs = np.stack([standardised, absent.astype(np.float64)][: column.width], axis=1)
     return Encoded(inputs, np.zeros_like(absent), absent & (not column.missing))
 

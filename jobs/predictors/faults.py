@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from jobs.errors import FieldError, InvalidParameters
+from jobs.predictors.tensors import Floats
 
 MOST = 20
 """A body with a million wrong cells shall not be answered with a million sentences."""
@@ -33,6 +36,18 @@ class Faults:
         if self._found:
             first = self._found[0]
             raise InvalidParameters(f"{first.pointer}: {first.detail}", errors=self._found)
+
+
+def check_finite(margins: Floats) -> None:
+    """Check that every row has a prediction, `(rows, outputs)`.
+
+    Raises:
+        InvalidParameters: One is beyond what numbers can hold.
+    """
+    faults = Faults()
+    for row in np.flatnonzero(~np.isfinite(margins).all(axis=1)).tolist():
+        faults.add("a value is so large that the prediction is no number", row)
+    faults.refuse()
 
 
 def pointer(*parts: str | int) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from jobs.errors import FieldError, InputTooLarge, InvalidParameters
 from jobs.predictors.answers import By, Explained, Page, Part, Predicted, Remarks
-from jobs.predictors.faults import pointer
+from jobs.predictors.faults import check_finite, pointer
 from jobs.predictors.graphs import Pairs, Rows, as_sets, pair_counts, pairs_of, portions, summed
 from jobs.predictors.l0_sign_network import Network, network_tensors, ordered, products_of
 from jobs.predictors.overview import Fields, Overview
@@ -76,7 +76,10 @@ class L0SignPredictor:
 
     def predict(self, rows: Sequence[Any]) -> Predicted:
         read, remarks = self._read(rows)
-        return Predicted(self.margins(read)[:, None], remarks)
+        with np.errstate(over="ignore", invalid="ignore"):
+            margins = self.margins(read)[:, None]
+        check_finite(margins)
+        return Predicted(margins, remarks)
 
     def margins(self, rows: Rows) -> Floats:
         """Return the margin of each row."""
@@ -86,8 +89,11 @@ class L0SignPredictor:
     def explain(self, rows: Sequence[Any], *, output: int | None, top: int) -> tuple[list[Explained], Predicted]:
         del output  # there is one
         read, remarks = self._read(rows)
-        found = [self._explained(self._taken_apart(read.between(row, row + 1)), top) for row in range(len(read))]
-        return found, Predicted(np.array([[one.bias + one.total] for one in found]), remarks)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = [self._explained(self._taken_apart(read.between(row, row + 1)), top) for row in range(len(read))]
+        margins = np.array([[one.bias + one.total] for one in found])
+        check_finite(margins)
+        return found, Predicted(margins, remarks)
 
     def interactions(self, *, feature: str | None, by: By, begin: int, limit: int) -> Page:
         return self._overview.page(feature=feature, by=by, begin=begin, limit=limit)

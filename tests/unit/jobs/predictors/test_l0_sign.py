@@ -270,6 +270,19 @@ def test_a_wrong_cell_is_refused_at_its_pointer(change, pointer, words):
     assert [fault.pointer for fault in refused.value.errors] == [pointer]
 
 
+@pytest.mark.parametrize("verb", ["predict", "explain"])
+def test_a_prediction_beyond_all_numbers_is_refused(verb):
+    predictor = sets_predictor(as_trained(), valued=True)
+    network = predictor._network  # type: ignore[attr-defined]
+    network._reads = network._reads * 1e300
+    rows = [[3], [[3, 3e38], [10, 3e38]]]
+
+    with pytest.raises(InvalidParameters, match="no number") as refused:
+        predictor.predict(rows) if verb == "predict" else predictor.explain(rows, output=None, top=1)
+
+    assert "/rows/1" in [fault.pointer for fault in refused.value.errors]
+
+
 def test_missing_columns_are_named_and_a_million_faults_are_not():
     with pytest.raises(InvalidParameters, match="expected the column 'city'") as refused:
         table_predictor(as_trained()).predict([{}] * 1000)
