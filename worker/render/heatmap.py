@@ -22,12 +22,15 @@ _NAME_AT_MOST = 150
 _NUMBERS_FROM = 34  # pixels of a cell from which a number fits in it
 
 
-def heatmap(strengths: Floats, names: Sequence[str], unit: str, known: Sequence[Sequence[int]]) -> bytes:
+def heatmap(
+    strengths: Floats, names: Sequence[str], unit: str, known: Sequence[Sequence[int]], *, what: str = "columns"
+) -> bytes:
     """Draw pairs as PNG bytes.
 
     Args:
         strengths: `(columns, columns)`, symmetric, at least 0.
         known: Interactions that are known; crosses mark their pairs.
+        what: Whose pairs they are, for people.
     """
     shown = _shown(strengths)
     order = [shown[place] for place in clustered(strengths[np.ix_(shown, shown)])]
@@ -36,14 +39,12 @@ def heatmap(strengths: Floats, names: Sequence[str], unit: str, known: Sequence[
     grid = _grid(strengths, order, names, scale, true)
     room = max(480, grid.width)
     title = blank(room, TITLE_SIZE + 8)
-    write(title, (0, 0), "Which pairs of columns act together", TITLE_SIZE, INK)
+    write(title, (0, 0), f"Which pairs of {what} act together", TITLE_SIZE, INK)
     notes = [f"Strength: {unit}"]
     if true:
         notes.append("× marks pairs that are known to interact.")
     if len(shown) < len(names):
-        notes.append(
-            f"The {len(shown)} columns with the strongest pairs, of {len(names)}; all pairs are in values.npz."
-        )
+        notes.append(f"The {len(shown)} {what} with the strongest pairs, of {len(names)}; all pairs are in values.npz.")
     return encode(sheet([title, grid, colour_bar(scale, room), lines(notes, room)]))
 
 

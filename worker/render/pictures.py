@@ -45,7 +45,8 @@ def pictures(explanation: Explanation, pixels: Floats | None) -> dict[str, bytes
 
 def _of_columns(explanation: Explanation) -> dict[str, bytes]:
     names, matrix = player_names(explanation.players), np.asarray(explanation.arrays["strengths_matrix"])
-    drawn = {"heatmap.png": heatmap(matrix, names, explanation.unit, ())} if matrix.any() else {}
+    what = "patches" if explanation.players.kind == "patch" else "columns"
+    drawn = {"heatmap.png": heatmap(matrix, names, explanation.unit, (), what=what)} if matrix.any() else {}
     if explanation.interactions:
         drawn["ranking.png"] = ranking(explanation.interactions, names, ())
     return drawn

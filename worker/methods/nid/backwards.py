@@ -42,6 +42,8 @@ def influences(
         bound, signed = _together(arrived.pop(step.name))
         if step.name in at:
             found[step.name] = bound.abs() * (steepest(step.layer) or 1.0)
+        if len(found) == len(at):
+            break
         for name, part in zip(step.takes, _before(step, (bound, signed), widths), strict=True):
             arrived[name].append(part)
     return found

@@ -25,7 +25,7 @@ _PROPOSED_PER_KEPT = 4
 """Sets that Algorithm 1 ranks for each that is kept, as redundant ones are dropped afterwards."""
 
 MOST_PATCHES = 4096
-_PATCHES = "-(-height // patch) * -(-width // patch)"
+_PATCHES = "((height + patch - 1) // patch) * ((width + patch - 1) // patch)"
 _RULES = (
     Rule(
         holds="len(scale) == 0 or len(scale) == inputs", expected="a deviation for every input", fitting="inputs",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from jobs.schemas import Players
 
@@ -30,9 +29,10 @@ def patches(first: Tensor, shape: tuple[int, ...], side: int) -> tuple[Tensor, P
     """
     channels, height, width = shape
     rows, columns = _count(height, side), _count(width, side)
-    row, column = torch.arange(height) // side, torch.arange(width) // side
-    owner = (row[:, None] * columns + column).expand(channels, height, width).reshape(-1)
-    joined = first.new_zeros(len(first), rows * columns).index_add_(1, owner, first.square()).sqrt()
+    squares = first.square().reshape(-1, channels, height, width).sum(1)
+    # Zeros beyond the border, so that all patches are whole and a reshape cuts them.
+    whole = nn.functional.pad(squares, (0, columns * side - width, 0, rows * side - height))
+    joined = whole.reshape(-1, rows, side, columns, side).sum((2, 4)).sqrt().flatten(1)
     noun = "pixel" if side == 1 else "patch"
     names = tuple(f"{noun} {row + 1}, {column + 1}" for row in range(rows) for column in range(columns))
     return joined, Players(kind="patch", shape=(rows, columns), names=names)

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from jobs.layers import Node
+from jobs.quantities import quantities
+from jobs.rules import broken, rules
 from jobs.schemas import ModelInput, Target
 from tests.reference import nid as reference
 from worker.methods._registry import Subject
@@ -276,3 +278,13 @@ def test_a_large_picture_is_read_by_patches_of_which_there_are_not_too_many():
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 40 * 40, 2), nn.ReLU()).eval().requires_grad_(False)
 
     assert explain(Subject(model=model, input=torch.zeros(3, 40, 40)), NetworkParams()).players.shape == (20, 20)
+
+
+@pytest.mark.parametrize(("side", "fits"), [(None, True), (16, True), (2, True), (1, False)])
+def test_patches_that_are_too_many_are_refused_before_a_job(side: int | None, fits: bool):
+    """64 pixels a side are 4,096 patches at most; 65 are more."""
+    named = quantities(NetworkParams(patch=side).model_dump(), kind="image", shape=(3, 65, 65), outputs=2)
+
+    faults = list(broken(rules(NetworkParams.model_json_schema()), named))
+
+    assert [fault.detail for fault in faults] == ([] if fits else ["expected at most 4096 patches, got 4225"])
