@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for proce
 
 PARAMS = {
     "lambda1": "search", "lambda1_grid": [1e-4, 1e-3, 1e-2], "rungs": 2, "epochs": 9, "batch_size": 32,
-    "learning_rate": 0.03, "patience": None, "compare": ["fm"],
+    "learning_rate": 0.03, "patience": None, "gate_delay": 0, "gate_warmup": 0, "compare": ["fm"],
 }  # fmt: skip
 IN_SEARCH = 5
 """Epochs of the job: three candidates have 3 each, then the best one has 6 more."""

@@ -38,6 +38,7 @@ class Schedule:
         momentum: Of sgd.
         minimised: Name of the number that the loss is; the best epoch is the one where it is lowest on validation rows.
         decay: Of adagrad's learning rate, by step.
+        unjudged: Epochs at first of which none is the best one, and which patience does not count.
     """
 
     epochs: int
@@ -50,6 +51,7 @@ class Schedule:
     keep: tuple[int, ...] = ()
     minimised: str = "loss"
     decay: float = 0.0
+    unjudged: int = 0
 
 
 @dataclass
@@ -63,9 +65,10 @@ class Course:
     kept: dict[int, State] = field(default_factory=dict)
     history: dict[str, list[float]] = field(default_factory=dict)
 
-    def stale(self, patience: int | None) -> bool:
+    def stale(self, schedule: Schedule) -> bool:
         """Tell whether it has been without progress for too long."""
-        return patience is not None and self.epoch - self.best_epoch >= patience
+        since = self.epoch - max(self.best_epoch, schedule.unjudged)
+        return schedule.patience is not None and since >= schedule.patience
 
 
 def fit(
@@ -117,7 +120,7 @@ def fit(
 
 
 def _goes_on(course: Course, schedule: Schedule) -> bool:
-    return course.epoch < schedule.epochs and not course.stale(schedule.patience)
+    return course.epoch < schedule.epochs and not course.stale(schedule)
 
 
 def curves(course: Course) -> tuple[Curve, ...]:
@@ -177,7 +180,7 @@ def _note(
     for name, value in numbers.items():
         course.history.setdefault(name, []).append(float(value))
     judged = judge(numbers) if judge is not None else numbers[f"validation_{schedule.minimised}"]
-    if judged < course.best_loss:
+    if course.epoch > schedule.unjudged and judged < course.best_loss:
         course.best_loss, course.best_epoch = judged, course.epoch
         course.best = _copied(network)
     if course.epoch in schedule.keep:

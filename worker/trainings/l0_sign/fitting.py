@@ -64,8 +64,11 @@ def recipe_of(params: L0SignParams, features: int, lambdas: Lambdas, *, gates: b
         features=features, embedding=params.embedding, edge_embedding=params.edge_embedding, hidden=params.hidden,
         gated=gates, mean=params.mean, compat=params.compat, beta=params.beta,
     )  # fmt: skip
+    schedule = schedule_of(params)
+    if gates:
+        schedule = replace(schedule, unjudged=min(params.rising, params.epochs - 1))
     return Recipe(
-        design=design, lambdas=lambdas, schedule=schedule_of(params), initial_gate=params.initial_gate,
+        design=design, lambdas=lambdas, schedule=schedule, initial_gate=params.initial_gate,
         initial_embedding=params.initial_embedding, initial_spread=params.initial_spread,
         gate_delay=params.gate_delay, gate_warmup=params.gate_warmup, chosen_by=params.chosen_by,
     )  # fmt: skip

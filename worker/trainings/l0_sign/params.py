@@ -76,17 +76,24 @@ class L0SignParams(Params):
         (1e-6, 1e-5, 1e-4), min_length=1, max_length=32, description="What is tried where lambda2 is search."
     )
     rungs: int = Field(
-        3, ge=1, le=8, description="Rounds of the search; after each but the last, the better ones go on training."
-    )
+        3, ge=1, le=8,
+        description="Rounds of the search; after each but the last, the better ones go on training. None ends before "
+        "lambda1 has its value.",
+    )  # fmt: skip
     halving: int = Field(
         3, ge=2, le=10, description="One in so many goes on to the next round, which has as many times the epochs."
     )
-    gate_delay: int = Field(0, ge=0, le=10_000, description="Epochs in which lambda1 counts as 0.")
+    gate_delay: int = Field(
+        10, ge=0, le=10_000,
+        description="Epochs in which lambda1 counts as 0, so that no gate closes before its pair could say anything.",
+    )  # fmt: skip
     gate_warmup: int = Field(
-        0, ge=0, le=10_000, description="Epochs after these over which lambda1 rises in equal steps to its value."
-    )
+        10, ge=0, le=10_000,
+        description="Epochs after these over which lambda1 rises in equal steps to its value; no epoch before its end "
+        "is the best one, and patience does not count them.",
+    )  # fmt: skip
 
-    epochs: int = Field(40, ge=1, le=10_000, description="Passes over the training rows, at most.")
+    epochs: int = Field(60, ge=1, le=10_000, description="Passes over the training rows, at most.")
     batch_size: int = Field(1024, ge=1, le=65_536, description="Rows a step.")
     optimizer: Literal["adam", "adagrad"] | None = Field(
         None, description="Default: adam; adagrad of a published network."
@@ -124,6 +131,11 @@ class L0SignParams(Params):
         1_000_000, ge=1, le=20_000_000,
         description="Pairs in the new model's table, those in most training rows; others are computed when asked for.",
     )  # fmt: skip
+
+    @property
+    def rising(self) -> int:
+        """Epochs before lambda1 has its value."""
+        return self.gate_delay + self.gate_warmup if self.gates else 0
 
     @model_validator(mode="after")
     def _check(self) -> L0SignParams:

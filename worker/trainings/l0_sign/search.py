@@ -69,8 +69,12 @@ def plan_of(params: L0SignParams) -> list[tuple[int, int]]:
     count, factor = len(candidates_of(params)), params.halving
     if count == 1:
         return [(1, params.epochs)]
+    least = min(params.rising + 1, params.epochs)
     return [
-        (math.ceil(count / factor**rung), math.ceil(params.epochs / factor ** (params.rungs - 1 - rung)))
+        (
+            math.ceil(count / factor**rung),
+            max(math.ceil(params.epochs / factor ** (params.rungs - 1 - rung)), least),
+        )
         for rung in range(params.rungs)
     ]
 

@@ -12,7 +12,10 @@ from worker.trainings.l0_sign.fitting import Recipe, network_of, recipe_of, trai
 from worker.trainings.l0_sign.material import Material, material_of
 from worker.trainings.l0_sign.measures import accuracy, auc
 
-QUICK = {"batch_size": 60, "learning_rate": 0.03, "patience": None, "validation": 0.3, "test": 0.05}
+QUICK = {
+    "batch_size": 60, "learning_rate": 0.03, "patience": None, "validation": 0.3, "test": 0.05, "gate_delay": 0,
+    "gate_warmup": 0,
+}  # fmt: skip
 
 
 def prepared(epochs: int, *, lambda1: float = 0.002, **changes: object) -> tuple[Material, Recipe]:
@@ -93,6 +96,18 @@ def test_the_best_epoch_is_best_by_what_it_is_chosen_by(chosen_by, sign):
 
     values = [sign * value for value in course.history[f"validation_{chosen_by}"]]
     assert course.best_epoch == values.index(min(values)) + 1
+
+
+def test_no_epoch_is_the_best_before_lambda1_has_its_value():
+    material, recipe = prepared(30, gate_delay=2, gate_warmup=3, learning_rate=1e-9)
+    recipe = replace(recipe, schedule=replace(recipe.schedule, patience=2))
+
+    course = train_network(TrainingTask(data=planted(), seed=1), material, recipe)
+
+    assert course.best_epoch > 5
+    assert course.epoch >= 7
+    assert prepared(4, gate_delay=9)[1].schedule.unjudged == 3  # the last epoch is judged in any case
+    assert prepared(4, gate_delay=9, gates=False)[1].schedule.unjudged == 0
 
 
 def test_patience_stops_a_training_without_progress():

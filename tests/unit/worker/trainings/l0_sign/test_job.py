@@ -37,7 +37,9 @@ from worker.trainings.l0_sign.search import candidates_of, plan_of, planned_epoc
 
 ROUNDING = 1e-5
 """Sums of ten float32 contributions of size 1."""
-QUICK = {"batch_size": 60, "learning_rate": 0.03, "epochs": 4, "patience": None}
+QUICK = {
+    "batch_size": 60, "learning_rate": 0.03, "epochs": 4, "patience": None, "gate_delay": 0, "gate_warmup": 0
+}  # fmt: skip
 SEARCHED = {
     **QUICK, "lambda1": "search", "lambda1_grid": (1e-4, 1e-1), "lambda2": "search", "lambda2_grid": (1e-6, 1e-5),
     "rungs": 2, "halving": 2, "seeds": 2, "compare": ("sign", "fm"),
@@ -129,8 +131,10 @@ def test_a_grid_is_halved_by_plan():
     )  # fmt: skip
 
     assert len(candidates_of(params)) == 9
-    assert plan_of(params) == [(9, 5), (3, 14), (1, 40)]
-    assert planned_epochs(params) == 9 * 5 + 3 * 9 + 26
+    at_once = params.model_copy(update={"gate_delay": 0, "gate_warmup": 0})
+    assert plan_of(at_once) == [(9, 5), (3, 14), (1, 40)]
+    assert planned_epochs(at_once) == 9 * 5 + 3 * 9 + 26
+    assert plan_of(params) == [(9, 21), (3, 21), (1, 40)]  # candidates differ in λ1, which takes 20 epochs to rise
     assert plan_of(L0SignParams(epochs=7)) == [(1, 7)]
 
 
