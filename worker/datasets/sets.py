@@ -99,9 +99,19 @@ class _Seen:
         self.shortest = min(self.shortest, int(portion.lengths.min()))
         self.valued = self.valued or bool((portion.values != 1).any())
         self.labels = merged(self.labels, distinct_of(portion.labels))
-        self.ids = np.union1d(self.ids, portion.ids)
+        self.ids = united(self.ids, portion.ids)
         if len(self.ids) > MAX_FEATURES:
             raise InputTooLarge(f"expected at most {MAX_FEATURES} different ids, got more by row {self.rows}")
+
+
+def united(known: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return all different ids, sorted, as `known` are; only `ids` are sorted for it, as `known` may be millions."""
+    found = np.unique(ids)
+    place = np.searchsorted(known, found)
+    inside = place < len(known)
+    new = np.ones(len(found), dtype=np.bool_)
+    new[inside] = known[place[inside]] != found[inside]
+    return np.insert(known, place[new], found[new])
 
 
 def _rows_with_repeats(portion: Portion) -> int:

@@ -93,3 +93,14 @@ def test_other_labels_are_amounts_or_classes(read):
     found, _ = read("1 1\n2 2\n3 2\n1 1\n", format="sets")
     assert found.task == "multiclass"
     assert any("set task to regression" in warning for warning in found.warnings)
+
+
+def test_ids_of_portions_are_united_as_sets_are():
+    draw = np.random.default_rng(0)
+    known = np.empty(0, dtype=np.int64)
+    for _ in range(20):
+        ids = draw.integers(0, 60, 10)
+        expected = np.union1d(known, ids)
+        known = sets.united(known, ids)
+        assert np.array_equal(known, expected)
+    assert np.array_equal(sets.united(known, np.empty(0, dtype=np.int64)), known)
