@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from worker.models.onnx.file import OnnxNode, OnnxTensor
-from worker.models.onnx.translation import Given, Misfit, Operator, Translation, Wire
+from worker.models.onnx.translation import ERF, ROUNDING, Given, Misfit, Operator, Translation, Wire
 
 
 def _number(node: OnnxNode, name: str, default: float) -> float:
@@ -81,11 +81,39 @@ def _multiply(network: Translation, node: OnnxNode) -> Wire:
 
 
 def _gated(network: Translation, one: Wire, other: Wire) -> Wire:
-    """x · σ(x), as exporters write SiLU; other products are none of a dense network."""
+    """x · σ(x) and x · (1 + erf(x / √2)), as exporters write SiLU and GELU; other products are no dense layers."""
     for value, gate in ((one, other), (other, one)):
         if network.node(gate).get("type") == "sigmoid" and network.node(gate)["takes"] == (value.node,):
             return network.add("silu", [value.node], value.shape, {})
+        if (found := _gelu_of(network, value, gate)) is not None:
+            return found
     raise Misfit("a product of two computed values is no layer of a dense network")
+
+
+def _gelu_of(network: Translation, value: Wire, gate: Wire) -> Wire | None:
+    """c x · (1 + erf(x / √2)) is 2c GELU(x); c is ½ where the exporter halves first."""
+    shifted, scaled = network.factor(gate), network.factor(value)
+    if shifted is None or not _is_constant(shifted[1], 1) or not _is_constant(shifted[2], 1):
+        return None
+    source, factor = value.node, torch.ones(_width(value))
+    if scaled is not None and not scaled[2].any():
+        source, factor, _ = scaled
+    erf = network.node(Wire(shifted[0], gate.shape))
+    if erf.get("type") != ERF or erf["takes"] != (source,):
+        return None
+    return network.affine(network.add("gelu", [source], value.shape, {}), 2 * factor, torch.zeros_like(factor))
+
+
+def _erf(network: Translation, node: OnnxNode) -> Wire:
+    wire = network.wire(node)
+    scaled = network.factor(wire)
+    if scaled is None or not _is_constant(scaled[1], 0.5**0.5) or scaled[2].any():
+        raise Misfit("an Erf is supported as a part of GELU only, x · (1 + erf(x / √2))")
+    return network.add(ERF, [scaled[0]], wire.shape, {})
+
+
+def _is_constant(numbers: Tensor, expected: float) -> bool:
+    return torch.allclose(numbers, torch.full_like(numbers, expected), rtol=0, atol=ROUNDING)
 
 
 def _divide(network: Translation, node: OnnxNode) -> Wire:
@@ -268,4 +296,5 @@ OPERATORS: Mapping[str, Operator] = {
     "Selu": _selu,
     "HardSigmoid": _hard_sigmoid,
     "Gelu": _gelu,
+    "Erf": _erf,
 }

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from jobs.layers import INPUT, Node
@@ -19,6 +20,12 @@ from worker.models.graph import MOST_NUMBERS
 from worker.models.onnx.file import OnnxGraph, OnnxNode, OnnxTensor
 
 Shape = tuple[int, ...]
+
+ERF = "erf"
+"""A node of erf(x / √2), which must be gone at the end: it is a part of GELU."""
+
+ROUNDING = 1e-6
+"""What constants such as 1/√2, in float32, and products of a few may be off."""
 
 ADVICE = (
     "dense networks are read: Gemm, MatMul, Add, Sub, Mul, Div, Sum, Concat, BatchNormalization, Flatten, Reshape, "
@@ -126,6 +133,8 @@ class Translation:
         used, kept = {last}, []
         for name, fields in reversed(self._nodes.items()):
             if name in used:
+                if fields["type"] == ERF:
+                    raise ValueError("an Erf is supported as a part of GELU only, x · (1 + erf(x / √2))")
                 used.update(fields["takes"])
                 kept.append(Node.model_validate({"name": name, **fields}))
         self._state = {key: tensor for key, tensor in self._state.items() if key.rpartition(".")[0] in used}
@@ -196,9 +205,24 @@ class Translation:
         return self.add("linear", [wire.node], (outputs,), tensors, outputs=outputs, bias=bias is not None)
 
     def affine(self, wire: Wire, weight: Tensor, bias: Tensor) -> Wire:
+        """Add a factor and a shift; several in a row are one, and one that changes nothing is none."""
         if len(wire.shape) != 1:
             raise Misfit(f"expected a vector coming in, got {wire.shape}")
-        return self.add("affine", [wire.node], wire.shape, {"weight": weight, "bias": bias})
+        source = wire.node
+        if self.node(wire).get("type") == "affine":
+            (source,) = self.node(wire)["takes"]
+            bias = bias + weight * self._state[f"{wire.node}.bias"]
+            weight = weight * self._state[f"{wire.node}.weight"]
+        if torch.allclose(weight, torch.ones_like(weight), rtol=0, atol=ROUNDING) and not bias.any():
+            return Wire(source, wire.shape)
+        return self.add("affine", [source], wire.shape, {"weight": weight, "bias": bias})
+
+    def factor(self, wire: Wire) -> tuple[str, Tensor, Tensor] | None:
+        """Return what an affine node takes, its factors and its shifts; None for another node."""
+        node = self.node(wire)
+        if node.get("type") != "affine":
+            return None
+        return node["takes"][0], self._state[f"{wire.node}.weight"], self._state[f"{wire.node}.bias"]
 
     def with_bias(self, node: OnnxNode, place: int, bias: Tensor) -> Wire | None:
         """Give a linear layer without a bias this one, where nothing else takes what the layer gives."""
