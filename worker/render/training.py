@@ -15,6 +15,7 @@ from jobs.trainings import Curve, TrainingResult
 from worker.render.axes import Axis, axis_around, centred, write_ticks
 from worker.render.colours import INK, MUTED, PALETTE, Colour
 from worker.render.column_pictures import column_pictures
+from worker.render.column_tables import TABLED, column_tables
 from worker.render.log_pictures import log_pictures
 from worker.render.log_tables import SHOWN_IN_TABLES, log_tables
 from worker.render.modulation import before_and_after, modulation_pictures
@@ -115,13 +116,14 @@ def training_report(result: Mapping[str, Any], pictures: Mapping[str, bytes]) ->
 
 _CAPTIONS = {
     "training.png": "Each number after every epoch; the last value stands beside the end of its line.",
-    "prediction.png": "Test rows with the highest, the lowest and the middle prediction: every edge that was kept, and "
-    "the sum that is the prediction.",
+    "prediction.png": "Test rows with the highest, the lowest and the middle prediction, of those with up to 40 "
+    "features where there are such: the edges that were kept, and the sum that is the prediction.",
     "feature.png": "The feature whose pairs weigh most: what it adds together with others, and in how many rows.",
     "edges.png": "How many edges were kept after every epoch, and how well the network then predicted.",
     "fields.png": "Which fields, or which of the most frequent features, contribute together.",
     "heatmap.png": "How strongly every two columns act together; columns that belong together stand side by side.",
     "ranking.png": "The strongest pairs and sets, and how far trials agree about them.",
+    "comparison.png": "Which pairs other methods rank first, beside the networks.",
     "cutoff.png": "How many interactions an additive model needs to be as good as networks that see everything.",
     "shapes.png": "What the additive model adds for each value of a column, and of a pair of columns.",
 }
@@ -129,6 +131,8 @@ _CAPTIONS = {
 
 def _summary(result: Mapping[str, Any]) -> str:
     made = f"It made the model <strong>{escape(str(result['model']))}</strong>. " if result.get("model") else ""
+    if reason := (result.get("details") or {}).get("not_trusted_because"):
+        made += f"<strong>{escape(reason)}</strong> "
     numbers = ", ".join(f"{escape(_words(name))} {number(value)}" for name, value in result["metrics"].items())
     return f"{made}At the end: {numbers}." if numbers else made
 
@@ -146,8 +150,10 @@ def _sections(result: Mapping[str, Any]) -> list[str]:
     found.append(_section("Models", ("id", "name", "epoch"), models))
     checks = [(one["name"], one["value"], one["passed"], one["meaning"]) for one in result.get("checks") or ()]
     found.append(_section("Checks", ("check", "value", "passed", "meaning"), checks))
-    found += [_section(*one) for one in log_tables(result)]
-    details = {name: value for name, value in (result.get("details") or {}).items() if name not in SHOWN_IN_TABLES}
+    found += [_section(*one) for one in (*column_tables(result), *log_tables(result))]
+    details = {
+        name: value for name, value in (result.get("details") or {}).items() if name not in SHOWN_IN_TABLES | TABLED
+    }
     found.append(_section("Details", ("what", "value"), details.items()))
     found.append(_section("Provenance", ("what", "value"), (result.get("provenance") or {}).items()))
     return found
