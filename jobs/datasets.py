@@ -69,6 +69,8 @@ class DatasetManifest(Frozen):
     def _check(self) -> DatasetManifest:
         if self.target is not None and self.columns.get(self.target) == "ignore":
             raise ValueError(f"expected the target {self.target!r} not to be ignored")
+        if self.fields is not None and len(set(self.fields)) < len(self.fields):
+            raise ValueError(f"expected different names of fields, got {list(self.fields[:20])}")
         return self
 
 

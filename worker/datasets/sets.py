@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from jobs.datasets import DatasetInspection, DatasetManifest, Task
 from jobs.errors import InputTooLarge, InvalidInput
 from worker.datasets._reading import (
+    FEW_INTEGERS,
     MAX_CLASSES,
     ReadReport,
     check_cells,
@@ -236,6 +237,7 @@ def _labels(
     usual = distinct is not None and distinct.tolist() in ([0.0, 1.0], [-1.0, 1.0])
     task = task_of(distinct, manifest, quiet if usual else warnings)
     if task == "regression":
+        _warn_of_amounts(distinct, manifest, warnings)
         return task, (), ()
     classes = classes_of(distinct, task, manifest)
     if distinct is None:
@@ -245,6 +247,16 @@ def _labels(
     counts = counts_of(codes, len(classes))
     warn_of_classes(classes, counts, warnings)
     return task, classes, counts
+
+
+def _warn_of_amounts(distinct: NDArray[np.float64] | None, manifest: DatasetManifest, warnings: list[str]) -> None:
+    """Warn where a few labels, one of which is no whole number, might have been meant as classes."""
+    if manifest.task is None and distinct is not None and len(distinct) <= FEW_INTEGERS:
+        odd = distinct[distinct != np.rint(distinct)]
+        if len(odd):
+            warnings.append(
+                f"the label {odd[0]:g} is no whole number, so all labels are taken for amounts (regression)"
+            )
 
 
 def _fields(manifest: DatasetManifest, seen: _Seen) -> tuple[str, ...]:

@@ -84,12 +84,17 @@ def test_rows_above_the_limits_are_refused(read, monkeypatch):
 
 
 def test_fields_that_do_not_fit_the_rows_are_refused(read):
+    with pytest.raises(ValueError, match="different names of fields"):
+        read("1 2:1 4:1\n0 3:1 5:1\n", fields=["a", "a"])
     with pytest.raises(InvalidInput, match="names 3 fields, but rows have 2 to 2 ids"):
         read("1 2:1 4:1\n0 3:1 5:1\n", fields=["a", "b", "c"])
 
 
 def test_other_labels_are_amounts_or_classes(read):
-    assert read("2.5 1\n3.5 2\n", format="sets")[0].task == "regression"
+    amounts, _ = read("0 1\n1 2\n0.5 2\n", format="sets")
+    assert amounts.task == "regression"
+    assert any("the label 0.5 is no whole number" in warning for warning in amounts.warnings)
+    assert not read("0.5 1\n3 2\n", format="sets", task="regression")[0].warnings
     found, _ = read("1 1\n2 2\n3 2\n1 1\n", format="sets")
     assert found.task == "multiclass"
     assert any("set task to regression" in warning for warning in found.warnings)
