@@ -5,6 +5,7 @@
 | part | what of the paper | rows |
 |---|---|---|
 | `table2` | Table 2: pairs of F1 to F10 | `auc`, `auc_best_l1`, `auc_oracle_l1`, `auc_all_trials` |
+| `comparators` | Table 2: other methods | `auc` |
 | `averages` | Fig. 3: averaging functions, and their figure | `correct_first`, `auc_by_average` |
 | `noise` | Fig. 8a | `top_rank_recall`, `auc_by_noise` |
 | `cutoff` | Table 3, synthetic functions | `relative_improvement` |
@@ -26,6 +27,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks._nid_comparators import add_comparators
 from benchmarks._nid_cutoff import add_cutoff, add_tables
 from benchmarks._nid_networks import Size
 from benchmarks._nid_pairs import add_pairs
@@ -36,7 +38,7 @@ from benchmarks._rows import Rows
 from benchmarks._synthetic import FUNCTIONS
 
 PARTS: dict[str, Callable[[Rows, Size], None]] = {
-    "speed": add_speed, "table2": add_pairs, "averages": add_averages,
+    "speed": add_speed, "table2": add_pairs, "comparators": add_comparators, "averages": add_averages,
     "cutoff": add_cutoff, "tables": add_tables, "noise": add_noise, "wide": add_wide, "penalties": add_penalties,
 }  # fmt: skip
 ROWS, EPOCHS = 30_000, 40

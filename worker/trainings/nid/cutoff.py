@@ -71,9 +71,7 @@ def additive_models(
     validation = tuple(fitted.loss.double().tolist())
     answers = predict(fitted.design, fitted.parameters, material.test.x)
     test = tuple(float(row_losses(one, material.test.y, material.target).mean()) for one in answers)
-    error = (
-        math.sqrt if material.target.labels.task == "regression" else float
-    )  # a number's is the RMSE, as the paper's
+    error = math.sqrt if material.target.labels.task == "regression" else float  # of a number the RMSE, as the paper
     chosen, reached = choice([error(loss) for loss in validation], error(goal[0]))
     improvement = _share(error(test[0]), error(test[chosen]), error(goal[1]))
     return Cutoff(fitted, sets, validation, test, *goal, chosen, reached, improvement)

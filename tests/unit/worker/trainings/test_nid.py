@@ -381,6 +381,15 @@ def test_the_first_model_that_is_good_enough_is_chosen():
     assert choice([0.1, 0.2], 0.1) == (0, True)
 
 
+def test_the_way_to_the_whole_networks_is_measured_by_the_rmse_of_a_number(found):
+    cutoff = found.details["cutoff"]
+    start, chosen = (cutoff["test_loss"][at] ** 0.5 for at in (0, cutoff["interactions"]))
+
+    share = (start - chosen) / (start - cutoff["whole_test_loss"] ** 0.5)
+
+    assert cutoff["relative_improvement"] == pytest.approx(share)
+
+
 def test_shapes_add_up_to_the_additive_model():
     given = material(product(150))
     params = NidParams(**QUICK)
