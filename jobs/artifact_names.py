@@ -43,6 +43,7 @@ ARTIFACTS: Final[Mapping[str, str]] = {
     "training.png": _PNG,
     "heatmap.png": _PNG,
     "ranking.png": _PNG,
+    "comparison.png": _PNG,
     "cutoff.png": _PNG,
     "shapes.png": _PNG,
     "prediction.png": _PNG,

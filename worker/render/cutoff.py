@@ -81,8 +81,8 @@ def _dashes(block: Block, row: int, colour: Colour) -> None:
 
 
 def _name(block: Block, text: str, row: int, colour: Colour, taken: list[int]) -> None:
-    while any(abs(row - other) < 18 for other in taken):
-        row -= 18
+    while near := [other for other in taken if abs(row - other) < 18]:
+        row = min(near) - 18
     taken.append(row)
     left = ROOM - _RIGHT + 8
     ImageDraw.Draw(block).line((left, row, left + 10, row), fill=colour, width=3)

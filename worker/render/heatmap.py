@@ -14,6 +14,7 @@ from worker.render.scales import Scale, colour_bar
 from worker.render.seriation import clustered
 from worker.render.sheet import TEXT_SIZE, TITLE_SIZE, Block, blank, lines, sheet
 from worker.render.text import fit, number, width, write
+from worker.render.warning import warned
 
 MOST_COLUMNS = 40
 _CELL_AT_MOST = 44
@@ -23,19 +24,20 @@ _NUMBERS_FROM = 34  # pixels of a cell from which a number fits in it
 
 
 def heatmap(
-    strengths: Floats, names: Sequence[str], unit: str, known: Sequence[Sequence[int]], *, what: str = "columns"
-) -> bytes:
+    strengths: Floats, names: Sequence[str], unit: str, known: Sequence[Sequence[int]], *, what: str = "columns",
+    warning: str | None = None,
+) -> bytes:  # fmt: skip
     """Draw pairs as PNG bytes.
 
     Args:
         strengths: `(columns, columns)`, symmetric, at least 0.
         known: Interactions that are known; crosses mark their pairs.
         what: Whose pairs they are, for people.
+        warning: Why not to believe them; stands first.
     """
-    shown = _shown(strengths)
-    order = [shown[place] for place in clustered(strengths[np.ix_(shown, shown)])]
+    order = arrangement(strengths)
     scale = Scale(signed=False, cap=float(strengths.max()), largest=float(strengths.max()))
-    true = {frozenset((a, b)) for members in known for a in members for b in members if a != b}
+    true = true_pairs(known)
     grid = _grid(strengths, order, names, scale, true)
     room = max(480, grid.width)
     title = blank(room, TITLE_SIZE + 8)
@@ -43,14 +45,20 @@ def heatmap(
     notes = [f"Strength: {unit}"]
     if true:
         notes.append("× marks pairs that are known to interact.")
-    if len(shown) < len(names):
-        notes.append(f"The {len(shown)} {what} with the strongest pairs, of {len(names)}; all pairs are in values.npz.")
-    return encode(sheet([title, grid, colour_bar(scale, room), lines(notes, room)]))
+    if len(order) < len(names):
+        notes.append(f"The {len(order)} {what} with the strongest pairs, of {len(names)}; all pairs are in values.npz.")
+    return encode(sheet([title, *warned(warning, room), grid, colour_bar(scale, room), lines(notes, room)]))
 
 
-def _shown(strengths: Floats) -> list[int]:
-    order = np.argsort(-strengths.max(axis=1), kind="stable")[:MOST_COLUMNS]
-    return sorted(order.tolist())
+def arrangement(strengths: Floats) -> list[int]:
+    """Return the columns with the strongest pairs, `MOST_COLUMNS` at most, those that act together side by side."""
+    shown = sorted(np.argsort(-strengths.max(axis=1), kind="stable")[:MOST_COLUMNS].tolist())
+    return [shown[place] for place in clustered(strengths[np.ix_(shown, shown)])]
+
+
+def true_pairs(known: Sequence[Sequence[int]]) -> set[frozenset[int]]:
+    """Return every pair inside a known interaction."""
+    return {frozenset((a, b)) for members in known for a in members for b in members if a != b}
 
 
 def _grid(strengths: Floats, order: list[int], names: Sequence[str], scale: Scale, true: set[frozenset[int]]) -> Block:
@@ -100,10 +108,11 @@ def _cell(
             block, (middle[0] - width(text, TEXT_SIZE) // 2 + 1, middle[1] - (1 if known else 8)), text, TEXT_SIZE, ink
         )
     if known:
-        _cross(draw, (middle[0], middle[1] - (9 if size >= _NUMBERS_FROM else 0)), min(5, size // 3), ink)
+        cross(draw, (middle[0], middle[1] - (9 if size >= _NUMBERS_FROM else 0)), min(5, size // 3), ink)
 
 
-def _cross(draw: ImageDraw.ImageDraw, middle: tuple[int, int], arm: int, ink: tuple[int, int, int]) -> None:
+def cross(draw: ImageDraw.ImageDraw, middle: tuple[int, int], arm: int, ink: tuple[int, int, int]) -> None:
+    """Mark a cell around `middle` with a cross."""
     x, y = middle
     draw.line((x - arm, y - arm, x + arm, y + arm), fill=ink, width=2)
     draw.line((x - arm, y + arm, x + arm, y - arm), fill=ink, width=2)

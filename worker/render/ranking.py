@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PIL import ImageDraw
@@ -13,21 +13,31 @@ from worker.render.colours import HAIRLINE, INK, MUTED, PALETTE
 from worker.render.png import encode
 from worker.render.sheet import TEXT_SIZE, TITLE_SIZE, Block, blank, lines, sheet
 from worker.render.text import fit, number, width, write
+from worker.render.warning import warned
 
 MOST_ROWS = 15
-ROOM = 680
+ROOM = 760
 _ROW = 24
 _NAMES = 250
-_NUMBERS = 210
 _HEAD, _FOOT = 26, 24
+_NAMED = {"anova": "ANOVA", "fast": "FAST", "h-statistic": "H²"}
+_STRENGTH, _TRIALS, _RANK = 62, 66, 60  # widths of the columns of numbers, each at its right end
 _KNOWN, _OTHER = PALETTE[2], PALETTE[1]
 
 
-def ranking(interactions: Sequence[Interaction], names: Sequence[str], known: Sequence[Sequence[int]]) -> bytes:
-    """Draw interactions of the kinds pair and set, strongest first, as PNG bytes."""
+def ranking(
+    interactions: Sequence[Interaction], names: Sequence[str], known: Sequence[Sequence[int]],
+    *, warning: str | None = None,
+) -> bytes:  # fmt: skip
+    """Draw interactions of the kinds pair and set, strongest first, as PNG bytes.
+
+    Args:
+        known: Interactions that are known; their bars have another colour.
+        warning: Why not to believe them; stands first.
+    """
     title = blank(ROOM, TITLE_SIZE + 8)
     write(title, (0, 0), _title(interactions), TITLE_SIZE, INK)
-    blocks = [title]
+    blocks = [title, *warned(warning, ROOM)]
     for kind, caption in (("pair", "Pairs"), ("set", "Sets of any size (Algorithm 1)")):
         if of_kind := [one for one in interactions if one.kind == kind][:MOST_ROWS]:
             blocks.append(_panel(caption, of_kind, names, [frozenset(one) for one in known]))
@@ -46,12 +56,32 @@ def _notes(interactions: Sequence[Interaction], known: Sequence[Sequence[int]]) 
     if not _repeated(interactions):
         return ["Bar and number: strength, from the weights of one network."]
     notes = [
-        "Bar: strength over all networks. Line: from the lowest to the highest trial. Right: strength, and in how many "
-        "trials it is among the first."
+        "Bar: strength over all networks. Line: from the lowest to the highest trial. Trials: in how many it is among "
+        "the first."
     ]
-    if any("anova_rank" in one.details for one in interactions):
-        notes.append("ANOVA: the pair's rank by an analysis of variance, which sees products of columns only.")
+    if others := _others(interactions):
+        named = ", ".join(_NAMED[other] for other in others)
+        notes.append(f"{named}: the pair's rank by other methods; – where it was not computed.")
     return [*notes, "Green: known to interact. Blue: not known to."] if known else notes
+
+
+def _others(interactions: Sequence[Interaction]) -> list[str]:
+    """Return the methods whose ranks stand beside."""
+    asked: set[str] = set()
+    for one in interactions:
+        asked |= set(_beside(one))
+    return [name for name in _NAMED if name in asked]
+
+
+def _beside(one: Interaction) -> Mapping[str, Any]:
+    found: Any = one.details.get("others") or {}
+    return dict(found)
+
+
+def _columns(interactions: Sequence[Interaction]) -> list[tuple[str, int]]:
+    """Return the head and the width of each column of numbers."""
+    repeated = [("trials", _TRIALS)] if _repeated(interactions) else []
+    return [("strength", _STRENGTH), *repeated, *((_NAMED[other], _RANK) for other in _others(interactions))]
 
 
 def _panel(
@@ -59,17 +89,29 @@ def _panel(
 ) -> Block:
     block = blank(ROOM, _HEAD + _ROW * len(interactions) + _FOOT)
     write(block, (0, 0), caption, TEXT_SIZE, INK)
+    columns = _columns(interactions)
     ends = [end for one in interactions for end in (one.strength, _spread(one)[1])]
-    axis = Axis(0.0, max(ends) or 1.0, _NAMES, ROOM - _NUMBERS)
+    axis = Axis(0.0, max(ends) or 1.0, _NAMES, ROOM - sum(size for _, size in columns) - 8)
     bottom = _HEAD + _ROW * len(interactions)
     draw = ImageDraw.Draw(block)
     for tick in axis.ticks(5):
         place = axis.place(tick)
         draw.line((place, _HEAD - 2, place, bottom), fill=INK if tick == 0 else HAIRLINE)
         centred(block, (place, bottom + 4), tick_text(axis, tick))
+    _cells(block, 0, [head for head, _ in columns], columns)
     for row, one in enumerate(interactions):
-        _row(block, _HEAD + _ROW * row, one, names, axis, known=_is_known(one, known) if known else None)
+        top = _HEAD + _ROW * row
+        _row(block, top, one, names, axis, known=_is_known(one, known) if known else None)
+        _cells(block, top + 3, _numbers(one, columns), columns)
     return block
+
+
+def _cells(block: Block, top: int, texts: Sequence[str], columns: Sequence[tuple[str, int]]) -> None:
+    """Write a row of numbers, each at the right end of its column."""
+    right = ROOM
+    for text, (_, size) in zip(reversed(texts), reversed(columns), strict=True):
+        write(block, (right - width(text, TEXT_SIZE), top), text, TEXT_SIZE, MUTED)
+        right -= size
 
 
 def _is_known(interaction: Interaction, known: Sequence[frozenset[int]]) -> bool:
@@ -84,8 +126,6 @@ def _row(block: Block, top: int, one: Interaction, names: Sequence[str], axis: A
     draw.rectangle((axis.place(0), top + 4, axis.place(one.strength), top + 18), fill=colour, outline=HAIRLINE)
     if "trials" in one.details:
         _whisker(draw, top, [axis.place(end) for end in _spread(one)])
-    text = _numbers(one)
-    write(block, (ROOM - width(text, TEXT_SIZE), top + 3), text, TEXT_SIZE, MUTED)
 
 
 def _whisker(draw: ImageDraw.ImageDraw, top: int, ends: Sequence[float]) -> None:
@@ -94,11 +134,12 @@ def _whisker(draw: ImageDraw.ImageDraw, top: int, ends: Sequence[float]) -> None
         draw.line((end, top + 8, end, top + 14), fill=INK)
 
 
-def _numbers(one: Interaction) -> str:
-    if "trials" not in one.details:
-        return number(one.strength)
-    beside = f"  ANOVA {one.details['anova_rank']}" if "anova_rank" in one.details else ""
-    return f"{number(one.strength)}  in {one.details['selected_in']} of {one.details['trials']}{beside}"
+def _numbers(one: Interaction, columns: Sequence[tuple[str, int]]) -> list[str]:
+    texts = {"strength": number(one.strength)}
+    if "trials" in one.details:
+        texts["trials"] = f"{one.details['selected_in']} of {one.details['trials']}"
+    ranks = {_NAMED[name]: other["rank"] for name, other in _beside(one).items()}
+    return [texts.get(head) or str(ranks.get(head) or "–") for head, _ in columns]
 
 
 def _spread(interaction: Interaction) -> tuple[float, float]:

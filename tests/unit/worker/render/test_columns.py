@@ -115,3 +115,46 @@ def test_things_that_belong_together_stand_together():
 def test_one_thing_and_no_thing_have_an_order():
     assert clustered(np.zeros((1, 1))) == [0]
     assert clustered(np.zeros((0, 0))) == []
+
+
+def others(names=NAMES, *, missing=False):
+    """A result with two methods beside; where `missing`, one pair was not computed."""
+    result = a_result(names)
+    strengths = result.arrays["pair_strengths"]
+    beside = strengths.max() - strengths
+    if missing:
+        beside[0, 1] = beside[1, 0] = np.nan
+    pairs = [
+        one.model_copy(update={"details": {**one.details, "others": {"anova": {"strength": 2.0, "rank": 3}}}})
+        if one.kind == "pair" else one for one in result.interactions
+    ]  # fmt: skip
+    arrays = {**result.arrays, "pairs_by_anova": beside, "pairs_by_fast": strengths}
+    return result.model_copy(update={"arrays": arrays, "interactions": tuple(pairs)})
+
+
+def test_methods_beside_have_a_picture_and_their_ranks_stand_in_the_ranking():
+    plain, compared, holed = (drawn(one) for one in (a_result(), others(), others(missing=True)))
+
+    assert set(compared) - set(plain) == {"comparison.png"}
+    assert (plain["ranking.png"].shape != compared["ranking.png"].shape) or (
+        plain["ranking.png"] != compared["ranking.png"]
+    ).any()
+    assert (compared["comparison.png"] != holed["comparison.png"]).any()
+
+
+@pytest.mark.parametrize("columns", [2, 13, 40, 90])
+def test_methods_beside_can_be_drawn_for_few_and_many_columns(columns):
+    names = [f"a column with the long name number {k}" for k in range(columns)]
+    result = a_result(names, documents={})
+    result = result.model_copy(
+        update={"arrays": {**result.arrays, "pairs_by_fast": result.arrays["pair_strengths"]}, "interactions": ()}
+    )
+
+    assert drawn(result)["comparison.png"].shape[1] <= 900
+
+
+@pytest.mark.parametrize("name", ["heatmap.png", "ranking.png"])
+def test_a_ranking_that_is_not_to_be_trusted_says_so_in_its_pictures(name):
+    doubted = a_result(details={"not_trusted_because": "Not to be trusted: no better than a constant."})
+
+    assert drawn(doubted)[name].shape[0] > drawn(a_result())[name].shape[0]
