@@ -109,7 +109,7 @@ class Predictor(Protocol):
     """A model that answers rows."""
 
     size_bytes: int
-    """Of its tensors."""
+    """Of its tensors, and what it keeps beside them."""
     bias: Floats
     """`(outputs,)`: the margin of a row to which nothing adds."""
     notes: tuple[str, ...]

@@ -69,7 +69,8 @@ class L0SignPredictor:
         else:
             self._reader = TableRows(encoding)
         self._overview = Overview(self._table, self._reader, _fields(architecture, tensors, self._reader))
-        self.size_bytes = sum(tensor.nbytes for tensor in tensors.values())
+        # The order of the pairs by weight is kept beside the tensors, once it is asked for.
+        self.size_bytes = sum(tensor.nbytes for tensor in tensors.values()) + self._table.keys.nbytes
         self.bias: Floats = np.array([self._network.bias])
         noisy = architecture.compat == "published" and architecture.gated
         self.notes: tuple[str, ...] = (_WITHOUT_NOISE,) if noisy else ()

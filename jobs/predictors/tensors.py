@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ Expected = Mapping[str, tuple[str, tuple[int, ...]]]
 """Name of a number type, such as float32, and shape."""
 
 _TYPES: Mapping[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "I64": np.dtype("<i8")}
+_AT_ONCE = 1 << 20
 _NAMED = 3  # How many tensors an error names.
 
 
@@ -61,8 +62,14 @@ def check_tensors(tensors: Tensors, expected: Expected, optional: Expected) -> N
         wanted, got = allowed[name], (str(tensors[name].dtype), tensors[name].shape)
         if wanted != got:
             faults.append(f"{name}: expected {wanted[0]} of shape {list(wanted[1])}, got {got[0]} of {list(got[1])}")
-        elif not np.isfinite(tensors[name]).all():
+        elif not all(np.isfinite(part).all() for part in parts_of(tensors[name])):
             faults.append(f"{name} holds NaN or infinite values")
     if faults:
         more = f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
         raise UnsupportedModel(f"the file does not fit the architecture: {'; '.join(faults[:_NAMED])}{more}")
+
+
+def parts_of(array: Array, *, overlap: int = 0) -> Iterator[Array]:
+    """Cut an array's first axis into parts of a bounded length, each reaching `overlap` into the next."""
+    for begin in range(0, len(array), _AT_ONCE):
+        yield array[begin : begin + _AT_ONCE + overlap]

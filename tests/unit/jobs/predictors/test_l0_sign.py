@@ -299,6 +299,7 @@ def test_missing_columns_are_named_and_a_million_faults_are_not():
         ({"nodes": np.zeros((3, 8), np.float32)}, "nodes: expected float32"),
         ({"head.bias": np.array([np.nan], np.float32)}, "NaN"),
         ({"table.keys": np.zeros(3, np.int64)}, "table.gates: expected"),
+        ({"table.keys": np.array(3)}, r"table.keys: expected int64 of shape \[1\], got int64 of \[\]"),
         ({"vocabulary": np.zeros(FEATURES, np.int64)}, "rises"),
         ({"field_of": np.full(FEATURES, 2)}, "field_of below 2"),
         ({"strange": np.zeros(1)}, "'strange' is unexpected"),
@@ -312,7 +313,9 @@ def test_a_file_that_does_not_fit_is_refused(change, words):
 
 
 @pytest.mark.parametrize("keys", [lambda keys: keys[::-1], lambda keys: np.r_[keys[:-1], 10**6]])
-def test_a_table_with_impossible_keys_is_refused(keys):
+@pytest.mark.parametrize("at_once", [1, 1 << 20])
+def test_a_table_with_impossible_keys_is_refused(keys, at_once, monkeypatch):
+    monkeypatch.setattr("jobs.predictors.tensors._AT_ONCE", at_once)
     model, tensors = as_trained(), sets_tensors(as_trained())
     tensors["table.keys"] = np.ascontiguousarray(keys(tensors["table.keys"]))
 
