@@ -9,11 +9,11 @@ from PIL import ImageDraw
 
 from benchmarks._rows import RESULTS
 from worker.render.axes import axis_around, centred, write_ticks
-from worker.render.colours import INK, PALETTE
+from worker.render.colours import INK, PALETTE, PAPER
 from worker.render.order_bars import filled
 from worker.render.png import encode
 from worker.render.sheet import TEXT_SIZE, TITLE_SIZE, Block, blank, lines, sheet
-from worker.render.text import number, write
+from worker.render.text import number, width, write
 
 ROOM, HEIGHT = 760, 320
 _LEFT, _TOP, _FOOT = 48, 12, 24
@@ -56,10 +56,16 @@ def _chart(bars: Sequence[Bar]) -> Block:
         filled(block, (left, axis.place(one.value), right, axis.place(0)), colour, hatched=hatched)
         ends = [axis.place(one.value + side * one.deviation) for side in (-1, 1)]
         _whisker(block, (left + right) // 2, ends)
-        centred(block, ((left + right) // 2, ends[1] - 18), number(one.value), INK)
+        _write_above(block, ((left + right) // 2, ends[1] - 18), number(one.value))
     for place, name in enumerate(names):
         centred(block, (round(_LEFT + slot * (place + 0.5)), HEIGHT - _FOOT + 5), name)
     return block
+
+
+def _write_above(block: Block, place: tuple[int, int], text: str) -> None:
+    half = width(text, TEXT_SIZE) // 2 + 2
+    ImageDraw.Draw(block).rectangle((place[0] - half, place[1] + 1, place[0] + half, place[1] + 15), fill=PAPER)
+    centred(block, place, text, INK)
 
 
 def _whisker(block: Block, middle: int, ends: Sequence[int]) -> None:
