@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.datasets import DatasetManifest, Task
-from jobs.errors import InputTooLarge, InvalidInput
+from jobs.errors import FieldError, InputTooLarge, InvalidInput
 
 ReadReport = Callable[[str, int, int], None]
 
@@ -21,6 +21,11 @@ FEW_INTEGERS: Final = 20
 """Whole numbers of at most so many different values are taken for classes rather than amounts."""
 
 Numbers = NDArray[np.float64]
+
+
+def fault_in(field: str, detail: str) -> InvalidInput:
+    """Return an error that a field of the manifest can mend."""
+    return InvalidInput(detail, errors=(FieldError(pointer=f"/{field}", detail=detail),))
 
 
 def check_cells(rows: int, width: int) -> None:
@@ -61,7 +66,7 @@ def classes_of(distinct: Numbers | None, task: Task, manifest: DatasetManifest) 
         InvalidInput: There are not as many classes as the task or the manifest's names ask for.
     """
     if distinct is None:
-        raise InvalidInput(f"expected at most {MAX_CLASSES} classes in the target, got more; set task to regression")
+        raise fault_in("task", f"expected at most {MAX_CLASSES} classes in the target, got more; set it to regression")
     names = tuple(f"{value:g}" if value != int(value) else str(int(value)) for value in distinct.tolist())
     if manifest.classes is not None:
         names = _named(distinct, manifest.classes)
@@ -71,16 +76,16 @@ def classes_of(distinct: Numbers | None, task: Task, manifest: DatasetManifest) 
 
 def _named(distinct: Numbers, classes: Sequence[str]) -> tuple[str, ...]:
     if any(value != int(value) or not 0 <= value < len(classes) for value in distinct.tolist()):
-        raise InvalidInput(f"expected labels from 0 to {len(classes) - 1}, one for each name in classes")
+        raise fault_in("classes", f"expected labels from 0 to {len(classes) - 1}, one for each name in classes")
     return tuple(classes)
 
 
 def check_classes(names: Sequence[str], task: Task) -> None:
     """Raise `InvalidInput` unless there are as many classes as the task needs."""
     if len(names) < 2:
-        raise InvalidInput(f"expected at least two classes in the target, got only {', '.join(names) or 'none'}")
+        raise fault_in("target", f"expected at least two classes in the target, got only {', '.join(names) or 'none'}")
     if task == "binary" and len(names) != 2:
-        raise InvalidInput(f"expected two classes for the task binary, got {len(names)}: {', '.join(names[:5])}, …")
+        raise fault_in("task", f"expected two classes for the task binary, got {len(names)}: {', '.join(names[:5])}, …")
     if len(names) > MAX_CLASSES:
         raise InvalidInput(f"expected at most {MAX_CLASSES} classes in the target, got {len(names)}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ SHOWN_CATEGORIES: Final = 100
 
 MOSTLY: Final = 0.95
 """A column with text in fewer of its values is one of numbers with mistakes in it, not one of categories."""
+
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 # Arrow's own rule is stricter than Python's: no underscores, no hexadecimals.
 _NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[iI][nN][fF]([iI][nN][iI][tT][yY])?)$"
@@ -94,6 +97,11 @@ class Survey:
             )
         if text is not None and self.declared == "numeric":
             raise InvalidInput(f"column {self.name!r}, row {text[0]}: expected a number, got {text[1][:60]!r}")
+        if text is not None and self.declared is None and _DECIMAL_COMMA.fullmatch(text[1]):
+            raise InvalidInput(
+                f"column {self.name!r}, row {text[0]}: {text[1][:60]!r} looks like a number with a decimal comma; "
+                "write decimal points, or declare the column categorical"
+            )
         if text is not None:
             if self.numbers:
                 warnings.append(

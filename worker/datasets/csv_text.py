@@ -14,6 +14,7 @@ import pyarrow.csv
 
 from jobs.datasets import DatasetManifest
 from jobs.errors import InputTooLarge, InvalidInput
+from worker.datasets._reading import fault_in
 
 BLOCK_BYTES: Final = 1 << 22
 MAX_COLUMNS: Final = 10_000
@@ -45,8 +46,9 @@ def csv_columns(path: Path, manifest: DatasetManifest, warnings: list[str]) -> t
     if not manifest.header:
         return [f"c{index}" for index in range(len(cells))], delimiter
     if all(_is_number(cell) for cell in cells):
-        raise InvalidInput(
-            "the first row holds only numbers, no names of columns; set header to false if the file has no header"
+        raise fault_in(
+            "header",
+            "the first row holds only numbers, no names of columns; set header to false if the file has no header",
         )
     return checked_names(cells, warnings), delimiter
 
@@ -123,9 +125,10 @@ def check_encoding(path: Path, manifest: DatasetManifest) -> None:
                 decoder.decode(portion)
             except UnicodeDecodeError as error:
                 line += portion.count(b"\n", 0, error.start)
-                raise InvalidInput(
+                raise fault_in(
+                    "encoding",
                     f"line {line} is not {manifest.encoding} (byte 0x{error.object[error.start]:02x}): save the file "
-                    "as UTF-8, or set encoding to latin-1"
+                    "as UTF-8, or set encoding to latin-1",
                 ) from error
             if b"\0" in portion:
                 raise InvalidInput("the file holds zero bytes: it is UTF-16 or no text; save it as UTF-8")

@@ -21,6 +21,7 @@ from worker.datasets._reading import (
     classes_of,
     coded,
     counts_of,
+    fault_in,
     task_of,
     warn_of_classes,
 )
@@ -115,13 +116,13 @@ def _target(names: Sequence[str], manifest: DatasetManifest, warnings: list[str]
         warnings.append(f"no target was named, so the last column, {used[-1]!r}, is taken")
         return used[-1]
     if manifest.target not in names:
-        raise InvalidInput(f"there is no target column {manifest.target!r}; the columns are {_listed(names)}")
+        raise fault_in("target", f"there is no target column {manifest.target!r}; the columns are {_listed(names)}")
     return manifest.target
 
 
 def _check_names(names: Sequence[str], manifest: DatasetManifest) -> None:
     if unknown := sorted(set(manifest.columns) - set(names)):
-        raise InvalidInput(f"the manifest declares a column {unknown[0]!r}; the columns are {_listed(names)}")
+        raise fault_in("columns", f"the manifest declares a column {unknown[0]!r}; the columns are {_listed(names)}")
     if len(names) < 2:
         raise InvalidInput(f"expected a target and at least one more column, got only {names[0]!r}")
 
@@ -152,11 +153,12 @@ def _cleaned(name: str, values: Any, missing: Any) -> Any:
 
 def _check_target(target: Survey) -> None:
     if target.missing == target.rows:
-        raise InvalidInput(f"the target {target.name!r} has no value in any of {target.rows} row(s)")
+        raise fault_in("target", f"the target {target.name!r} has no value in any of {target.rows} row(s)")
     if target.missing:
-        raise InvalidInput(
+        raise fault_in(
+            "target",
             f"the target {target.name!r} lacks a value in {target.missing} of {target.rows} rows; leave these rows "
-            "out, or fill them"
+            "out, or fill them",
         )
 
 
@@ -164,10 +166,12 @@ def _task(target: Survey, type: str, manifest: DatasetManifest, warnings: list[s
     """Return the task, and the classes of a numeric target; those of a categorical one are known after writing."""
     if type == "categorical":
         if manifest.task == "regression":
-            raise InvalidInput(f"the task regression needs numbers, but the target {target.name!r} holds categories")
+            raise fault_in(
+                "task", f"the task regression needs numbers, but the target {target.name!r} holds categories"
+            )
         return manifest.task or "multiclass", ()
     if target.minimum == target.maximum:
-        raise InvalidInput(f"the target {target.name!r} is constant: every row has {target.minimum:g}")
+        raise fault_in("target", f"the target {target.name!r} is constant: every row has {target.minimum:g}")
     task = task_of(target.distinct, manifest, warnings)
     return task, () if task == "regression" else classes_of(target.distinct, task, manifest)
 

@@ -21,6 +21,7 @@ from worker.trainings.nid.cutoff import Cutoff, additive_models
 from worker.trainings.nid.encoding import fitted_fields
 from worker.trainings.nid.found import Found
 from worker.trainings.nid.gate import Fit, judged_fit
+from worker.trainings.nid.identifiers import identifiers
 from worker.trainings.nid.params import NidParams
 from worker.trainings.nid.parts import parts_of, target_of
 from worker.trainings.nid.search import Material, material_of, read_networks, trained_ensemble
@@ -60,7 +61,21 @@ def train(task: TrainingTask, params: NidParams) -> Trained:
     others = compared(params.compare, material, pairs.ranking, task)
     shapes = shapes_of(cutoff, material) if cutoff else None
     result = answer(
-        Found(params, material, parts, fitted, best, fit, pairs, sets, cutoff, shapes, others, twins_of(material))
+        Found(
+            params,
+            material,
+            parts,
+            fitted,
+            best,
+            fit,
+            pairs,
+            sets,
+            cutoff,
+            shapes,
+            others,
+            twins_of(material),
+            identifiers(table),
+        )
     )
     return Trained(result=result, models=additive_model(cutoff, material, name=task.name) if cutoff else ())
 

@@ -99,6 +99,7 @@ def _details(found: Found) -> dict[str, JsonValue]:
         "inputs": fields.inputs,
         "constant_columns": list(fields.dropped),
         "joined_categories": list(fields.joined),
+        "identifiers": list(found.identifiers),
         "correlated_columns": [[names[a], names[b], size] for a, b, size in (*found.twins.same, *found.twins.alike)],
         "known": [list(members) for members in found.known],
         "comparison": comparison(found),

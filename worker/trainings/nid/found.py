@@ -36,6 +36,7 @@ class Found:
     shapes: Shapes | None
     others: tuple[Compared, ...]
     twins: Twins
+    identifiers: tuple[str, ...]
 
     @property
     def networks(self) -> int:

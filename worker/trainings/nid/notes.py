@@ -47,6 +47,11 @@ def _of_columns(found: Found) -> Iterator[str]:
     fields = found.material.fields
     if fields.dropped:
         yield f"Left out, as they are the same in all training rows: {', '.join(fields.dropped)}."
+    if found.identifiers:
+        yield (
+            "Columns that only number or name the rows, so that nothing can be learned from them: "
+            f"{', '.join(found.identifiers)}. Declare them `ignore`."
+        )
     if fields.joined:
         yield f"Rare categories are joined into one in: {', '.join(fields.joined)}."
     if found.twins.same:
