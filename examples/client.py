@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -62,6 +62,33 @@ class Client:
         if model["status"] == "failed":
             raise Refused(model["error"])
         return model
+
+    def upload_dataset(self, file: Path, manifest: Mapping[str, Any]) -> Document:
+        """Upload rows to learn from and wait until the service has read all of them.
+
+        Raises:
+            Refused: The file cannot be read; the message names row and column.
+        """
+        with file.open("rb") as content:
+            parts = {"manifest": (None, json.dumps(manifest), "application/json"), "file": (file.name, content)}
+            dataset = self._json("POST", "/v1/datasets", files=parts)
+        while dataset["status"] == "inspecting":
+            dataset = self._json("GET", f"/v1/datasets/{dataset['id']}", params={"wait": LONG_POLL_SECONDS})
+        if dataset["status"] == "failed":
+            raise Refused(dataset["error"])
+        return dataset
+
+    def train(self, dataset_id: str, **request: Any) -> Document:
+        """Ask for a training and return the job; its result names the new `model`.
+
+        Args:
+            request: `method`, `params`, `seed`, … as in `GET /v1/trainings/methods`.
+        """
+        return self._json("POST", "/v1/trainings", json={"dataset": dataset_id, **request})
+
+    def explain_rows(self, model_id: str, rows: Sequence[Any], **request: Any) -> Document:
+        """Take the predictions of rows apart, at once; for models that a training of `l0-sign` or `nid` made."""
+        return self._json("POST", f"/v1/models/{model_id}:explain", json={"rows": list(rows), **request})
 
     def explain(self, model_id: str, image: bytes | None = None, **request: Any) -> Document:
         """Ask for an explanation and return the job, which may not have begun.
