@@ -19,7 +19,15 @@ from jobs import catalog
 from jobs.settings import Settings
 from tests.unit.app.service import BASE_URL, RecordingQueue, finish, inline, inspect, png, read_dataset, upload
 from tests.unit.app.test_predictions import add
-from tests.unit.jobs.predictors.l0_models import as_trained, sets_manifest, sets_tensors
+from tests.unit.jobs.predictors.l0_models import (
+    TRAINING_ROWS,
+    as_trained,
+    sets_manifest,
+    sets_tensors,
+    table_manifest,
+    tensors_of,
+)
+from tests.unit.worker.methods.l0_sign.rows import rows_of
 
 EXAMPLES = 20  # an operation; enough for every keyword of its schemas to be met by some value
 
@@ -279,6 +287,39 @@ def test_no_json_breaks_the_server(service, model_id, changes):
 
     for path in ("/v1/explanations", "/v1/explanations:estimate"):
         service.send("POST", path, path, json=body)
+
+
+@pytest.fixture(scope="module")
+def row_models(service) -> list[str]:
+    """Ready models that are asked by rows: of sets, with values, and of a table."""
+    model, here = as_trained(), service.client.app.state.gateway
+    valued = sets_manifest(model, valued=True), sets_tensors(model)
+    table = table_manifest(model), tensors_of(model, rows_of(*TRAINING_ROWS))
+    return [add(service.client, here, *made) for made in (valued, table)]
+
+
+CELLS = st.none() | st.booleans() | st.sampled_from(["Oslo", "Gmail", ""]) | st.integers() | st.floats(allow_nan=False)
+ROWS = (
+    st.lists(st.integers(-5, 12) | st.lists(CELLS, max_size=3) | CELLS, max_size=5)
+    | st.fixed_dictionaries({"city": CELLS, "age": CELLS, "app": CELLS}, optional={"x": CELLS})
+    | JSON
+)
+
+
+@given(
+    rows=st.lists(ROWS, max_size=3) | JSON,
+    top=st.integers(-1, 30) | CELLS,
+    verb=st.sampled_from(["predict", "explain"]),
+)
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+def test_no_rows_break_the_server(service, row_models, rows, top, verb):
+    body = {"rows": rows} | ({"top": top} if verb == "explain" else {})
+
+    for model in row_models:
+        at = f"/v1/models/{model}:{verb}"
+        text = json.dumps(body).replace("Infinity", "1e999")
+        json_type = {"Content-Type": "application/json"}
+        service.send("POST", f"/v1/models/{{model_id}}:{verb}", at, content=text, headers=json_type)
 
 
 @given(
