@@ -176,7 +176,7 @@ def _attribute(message: memoryview) -> tuple[str, Attribute]:
             case 1:
                 name = text(value)
             case 2:
-                found = struct.unpack("<f", part(value))[0]
+                (found,) = _packed_floats(part(value))
             case 3:
                 found = signed(value)
             case 4:

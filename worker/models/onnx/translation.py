@@ -21,6 +21,9 @@ from worker.models.onnx.file import OnnxGraph, OnnxNode, OnnxTensor
 
 Shape = tuple[int, ...]
 
+MOST_A_SIDE = 4096
+"""Of an input's axes, as in a manifest; said here too, before anything of that size is made."""
+
 ERF = "erf"
 """A node of erf(x / √2), which must be gone at the end: it is a part of GELU."""
 
@@ -107,6 +110,8 @@ class Translation:
                 f"input {named(name)!r}: expected the shape (batch, features) or (batch, channels, height, width), all "
                 f"but the batch fixed, got {['?' if size is None else size for size in (None, *shape)]}"
             )
+        if max(fixed) > MOST_A_SIDE:
+            raise ValueError(f"input {named(name)!r}: expected at most {MOST_A_SIDE} along an axis, got {max(fixed)}")
         return name, fixed
 
     def _refuse_outputs(self) -> tuple[str]:
