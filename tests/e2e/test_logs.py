@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from examples.client import Client, Refused
 from tests.e2e.service import Service, children, command_line, running, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
@@ -43,18 +44,19 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-def upload(service: Service, text: str, **manifest: Any) -> dict[str, Any]:
-    files = {"file": ("rows.txt", text), "manifest": (None, json.dumps({"format": "sets", **manifest}))}
-    answer = service.client.post("/v1/datasets", files=files, headers={"Prefer": "wait=60"})
-    assert answer.status_code == 201, answer.text
-    return dict(answer.json())
+@pytest.fixture
+def client(service: Service) -> Iterator[Client]:
+    with Client(service.url) as client:
+        yield client
 
 
-def train(service: Service, dataset: str, **params: Any) -> str:
-    request = {"method": "l0-sign", "dataset": dataset, "params": {**PARAMS, **params}, "name": "log"}
-    answer = service.client.post("/v1/trainings", json=request)
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["id"])
+def upload(client: Client, folder: Path, text: str) -> dict[str, Any]:
+    (folder / "log.txt").write_text(text)
+    return client.upload_dataset(folder / "log.txt", {"format": "sets"})
+
+
+def train(client: Client, dataset: str) -> str:
+    return str(client.train(dataset, method="l0-sign", name="log", params=PARAMS)["id"])
 
 
 def saved(service: Service, job_id: str, epoch: int) -> dict[str, Any] | None:
@@ -74,14 +76,15 @@ def without_times(answer: dict[str, Any]) -> dict[str, Any]:
     return {**{name: answer[name] for name in kept}, "details": {**answer["details"], "compare": rivals}}
 
 
-def test_a_search_killed_in_the_middle_ends_with_the_numbers_of_an_undisturbed_one(service: Service) -> None:
-    dataset = upload(service, log())
-    assert dataset["status"] == "ready", dataset
+def test_a_search_killed_in_the_middle_ends_with_the_numbers_of_an_undisturbed_one(
+    service: Service, client: Client, tmp_path: Path
+) -> None:
+    dataset = upload(client, tmp_path, log())
     assert dataset["inspection"]["fields"] == [f"field {place}" for place in range(4)]
-    undisturbed = service.finished(train(service, dataset["id"]))
+    undisturbed = service.finished(train(client, dataset["id"]))
     assert (undisturbed["status"], undisturbed["attempt"]) == ("succeeded", 1), undisturbed["error"]
 
-    killed = train(service, dataset["id"])
+    killed = train(client, dataset["id"])
     wait_for(lambda: saved(service, killed, IN_SEARCH))
     kill_runner(service)
     again = service.finished(killed)
@@ -92,18 +95,19 @@ def test_a_search_killed_in_the_middle_ends_with_the_numbers_of_an_undisturbed_o
     assert len(found["details"]["search"]) == 2
     assert found["metrics"]["test_auc"] > 0.8
     assert [one["name"] for one in found["details"]["compare"]] == ["fm"]
+    one, other = (client.explain_rows(answer["model"], [[0, 11, 22, 30]])["rows"][0] for answer in (expected, found))
+    assert one == other
+    assert one["bias"] + sum(edge["contribution"] for edge in one["edges"]) + one["remainder"] == pytest.approx(
+        one["margin"]
+    )
 
 
-def test_what_cannot_be_learned_is_refused_at_once(service: Service) -> None:
-    long = upload(service, log(100, longest=10_000))
-    three = upload(service, log(100) + "2 1 2\n")
-    single = upload(service, log(100, labels=("1", "1")))
+def test_what_cannot_be_learned_is_refused_at_once(client: Client, tmp_path: Path) -> None:
+    long = upload(client, tmp_path, log(100, longest=10_000))
+    three = upload(client, tmp_path, log(100) + "2 1 2\n")
 
     for dataset, detail in ((long, "rows of at most 1000; the longest one has 10000"), (three, "not multiclass")):
-        answer = service.client.post("/v1/trainings", json={"method": "l0-sign", "dataset": dataset["id"]})
-        assert answer.status_code == 422, answer.text
-        fault = answer.json()["errors"][0]
-        assert fault["pointer"] == "/dataset"
-        assert detail in fault["detail"]
-    assert single["status"] == "failed"
-    assert "two classes" in single["error"]["detail"]
+        with pytest.raises(Refused, match=f"/dataset: .*{detail}"):
+            train(client, dataset["id"])
+    with pytest.raises(Refused, match="two classes"):
+        upload(client, tmp_path, log(100, labels=("1", "1")))
