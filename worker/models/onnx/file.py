@@ -170,7 +170,8 @@ def _node(message: memoryview) -> OnnxNode:
 
 
 def _attribute(message: memoryview) -> tuple[str, Attribute]:
-    name, found, several = "", None, []
+    name, several = "", list[float]()
+    found: Attribute | None = None
     for number, value in fields(message):
         match number:
             case 1:

@@ -8,36 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from worker.models.onnx.activations import ACTIVATIONS, gated
+from worker.models.onnx.expectations import expect, number, width
 from worker.models.onnx.file import OnnxNode, OnnxTensor
-from worker.models.onnx.translation import ERF, ROUNDING, Given, Misfit, Operator, Translation, Wire
-
-
-def _number(node: OnnxNode, name: str, default: float) -> float:
-    found = node.attributes.get(name, default)
-    if not isinstance(found, int | float):
-        raise Misfit(f"expected a number for {name}, got {found!r}")
-    return found
-
-
-def _expect(node: OnnxNode, name: str, default: float, *, only: Sequence[float]) -> None:
-    found = _number(node, name, default)
-    if not any(math.isclose(found, one, rel_tol=1e-6) for one in only):
-        raise Misfit(f"expected {name} {' or '.join(f'{one:g}' for one in only)}, got {found:g}")
+from worker.models.onnx.translation import Given, Misfit, Operator, Translation, Wire
 
 
 def _gemm(network: Translation, node: OnnxNode) -> Wire:
-    _expect(node, "transA", 0, only=[0])
-    _expect(node, "alpha", 1, only=[1])
-    _expect(node, "beta", 1, only=[1])
+    expect(node, "transA", 0, only=[0])
+    expect(node, "alpha", 1, only=[1])
+    expect(node, "beta", 1, only=[1])
     weight = network.weights(node, 1)
     if weight.dim() != 2:
         raise Misfit(f"expected a matrix of weights, got the shape {list(weight.shape)}")
-    weight = weight if _number(node, "transB", 0) else weight.T
+    weight = weight if number(node, "transB", 0) else weight.T
     bias = network.vector(node, 2, len(weight)) if network.constant(node, 2) is not None else None
     return network.linear(network.wire(node), weight, bias)
 
@@ -54,19 +42,19 @@ def _add(network: Translation, node: OnnxNode) -> Wire:
     if constant is None:
         return _joined(network, "add", [network.wire(node, place) for place in range(len(node.takes))])
     wire = network.wire(node, 1 - constant)
-    bias = network.vector(node, constant, _width(wire))
+    bias = network.vector(node, constant, width(wire))
     return network.with_bias(node, 1 - constant, bias) or network.affine(wire, torch.ones_like(bias), bias)
 
 
 def _subtract(network: Translation, node: OnnxNode) -> Wire:
     if network.is_constant(node, 1):
         wire = network.wire(node)
-        minus = -network.vector(node, 1, _width(wire))
+        minus = -network.vector(node, 1, width(wire))
         return network.with_bias(node, 0, minus) or network.affine(wire, torch.ones_like(minus), minus)
     taken = network.wire(node, 1)
-    ones = torch.ones(_width(taken))
+    ones = torch.ones(width(taken))
     if network.is_constant(node, 0):
-        return network.affine(taken, -ones, network.vector(node, 0, _width(taken)))
+        return network.affine(taken, -ones, network.vector(node, 0, width(taken)))
     negative = network.affine(taken, -ones, torch.zeros_like(ones))
     return _joined(network, "add", [network.wire(node), negative])
 
@@ -74,51 +62,15 @@ def _subtract(network: Translation, node: OnnxNode) -> Wire:
 def _multiply(network: Translation, node: OnnxNode) -> Wire:
     constant = next((place for place in (0, 1) if network.is_constant(node, place)), None)
     if constant is None:
-        return _gated(network, network.wire(node), network.wire(node, 1))
+        return gated(network, network.wire(node), network.wire(node, 1))
     wire = network.wire(node, 1 - constant)
-    factor = network.vector(node, constant, _width(wire))
+    factor = network.vector(node, constant, width(wire))
     return network.affine(wire, factor, torch.zeros_like(factor))
-
-
-def _gated(network: Translation, one: Wire, other: Wire) -> Wire:
-    """x · σ(x) and x · (1 + erf(x / √2)), as exporters write SiLU and GELU; other products are no dense layers."""
-    for value, gate in ((one, other), (other, one)):
-        if network.node(gate).get("type") == "sigmoid" and network.node(gate)["takes"] == (value.node,):
-            return network.add("silu", [value.node], value.shape, {})
-        if (found := _gelu_of(network, value, gate)) is not None:
-            return found
-    raise Misfit("a product of two computed values is no layer of a dense network")
-
-
-def _gelu_of(network: Translation, value: Wire, gate: Wire) -> Wire | None:
-    """c x · (1 + erf(x / √2)) is 2c GELU(x); c is ½ where the exporter halves first."""
-    shifted, scaled = network.factor(gate), network.factor(value)
-    if shifted is None or not _is_constant(shifted[1], 1) or not _is_constant(shifted[2], 1):
-        return None
-    source, factor = value.node, torch.ones(_width(value))
-    if scaled is not None and not scaled[2].any():
-        source, factor, _ = scaled
-    erf = network.node(Wire(shifted[0], gate.shape))
-    if erf.get("type") != ERF or erf["takes"] != (source,):
-        return None
-    return network.affine(network.add("gelu", [source], value.shape, {}), 2 * factor, torch.zeros_like(factor))
-
-
-def _erf(network: Translation, node: OnnxNode) -> Wire:
-    wire = network.wire(node)
-    scaled = network.factor(wire)
-    if scaled is None or not _is_constant(scaled[1], 0.5**0.5) or scaled[2].any():
-        raise Misfit("an Erf is supported as a part of GELU only, x · (1 + erf(x / √2))")
-    return network.add(ERF, [scaled[0]], wire.shape, {})
-
-
-def _is_constant(numbers: Tensor, expected: float) -> bool:
-    return torch.allclose(numbers, torch.full_like(numbers, expected), rtol=0, atol=ROUNDING)
 
 
 def _divide(network: Translation, node: OnnxNode) -> Wire:
     wire = network.wire(node)
-    factor = 1 / network.vector(node, 1, _width(wire))
+    factor = 1 / network.vector(node, 1, width(wire))
     return network.affine(wire, factor, torch.zeros_like(factor))
 
 
@@ -129,7 +81,7 @@ def _sum(network: Translation, node: OnnxNode) -> Wire:
 def _concat(network: Translation, node: OnnxNode) -> Wire:
     wires = [network.wire(node, place) for place in range(len(node.takes))]
     axes = (1, -1) if all(len(wire.shape) == 1 for wire in wires) else (1,)
-    _expect(node, "axis", 1, only=axes)
+    expect(node, "axis", 1, only=axes)
     return _joined(network, "concat", wires)
 
 
@@ -147,11 +99,11 @@ def _joined(network: Translation, type: str, wires: Sequence[Wire]) -> Wire:
 
 
 def _batch_norm(network: Translation, node: OnnxNode) -> Wire:
-    _expect(node, "training_mode", 0, only=[0])
+    expect(node, "training_mode", 0, only=[0])
     wire = network.wire(node)
     keys = ("weight", "bias", "running_mean", "running_var")
     tensors = {key: network.vector(node, place, wire.shape[0]) for place, key in enumerate(keys, start=1)}
-    epsilon = _number(node, "epsilon", 1e-5)
+    epsilon = number(node, "epsilon", 1e-5)
     if not 0 < epsilon <= 1:
         raise Misfit(f"expected an epsilon above 0 and up to 1, got {epsilon:g}")
     return network.add("batch-norm", [wire.node], wire.shape, tensors, epsilon=epsilon)
@@ -166,7 +118,7 @@ def _same(network: Translation, node: OnnxNode) -> Given:
 
 
 def _flatten(network: Translation, node: OnnxNode) -> Wire:
-    _expect(node, "axis", 1, only=[1])
+    expect(node, "axis", 1, only=[1])
     return _flat(network, network.wire(node))
 
 
@@ -210,62 +162,6 @@ def _softmax(network: Translation, node: OnnxNode) -> Wire:
     return network.wire(node)
 
 
-def _clip(network: Translation, node: OnnxNode) -> Wire:
-    low, high = _bound(network, node, 1, "min"), _bound(network, node, 2, "max")
-    if low != 0 or high not in (None, 6):
-        raise Misfit(f"expected a rectifier, from 0 to 6 or from 0 on, got {low} to {high}")
-    return _activated(network, node, "relu" if high is None else "relu6")
-
-
-def _bound(network: Translation, node: OnnxNode, place: int, attribute: str) -> float | None:
-    if network.constant(node, place) is not None:
-        return float(network.vector(node, place, 1))
-    return _number(node, attribute, 0) if attribute in node.attributes else None
-
-
-def _activated(network: Translation, node: OnnxNode, type: str, **fields: Any) -> Wire:
-    wire = network.wire(node)
-    return network.add(type, [wire.node], wire.shape, {}, **fields)
-
-
-def _plain(type: str) -> Operator:
-    return lambda network, node: _activated(network, node, type)
-
-
-def _sloped(type: str, default: float) -> Operator:
-    def translate(network: Translation, node: OnnxNode) -> Wire:
-        slope = _number(node, "alpha", default)
-        if not 0 <= slope <= 100:
-            raise Misfit(f"expected an alpha from 0 to 100, got {slope:g}")
-        return _activated(network, node, type, slope=slope)
-
-    return translate
-
-
-def _selu(network: Translation, node: OnnxNode) -> Wire:
-    _expect(node, "alpha", 1.6732632, only=[1.6732632])
-    _expect(node, "gamma", 1.050701, only=[1.050701])
-    return _activated(network, node, "selu")
-
-
-def _hard_sigmoid(network: Translation, node: OnnxNode) -> Wire:
-    _expect(node, "alpha", 0.2, only=[1 / 6])
-    _expect(node, "beta", 0.5, only=[0.5])
-    return _activated(network, node, "hardsigmoid")
-
-
-def _gelu(network: Translation, node: OnnxNode) -> Wire:
-    if node.attributes.get("approximate", "none") != "none":
-        raise Misfit("expected the exact GELU, got an approximate one")
-    return _activated(network, node, "gelu")
-
-
-def _width(wire: Wire) -> int:
-    if len(wire.shape) != 1:
-        raise Misfit(f"expected a vector coming in, got {wire.shape}; flatten pictures before")
-    return wire.shape[0]
-
-
 OPERATORS: Mapping[str, Operator] = {
     "Gemm": _gemm,
     "MatMul": _matmul,
@@ -285,16 +181,5 @@ OPERATORS: Mapping[str, Operator] = {
     "Constant": _constant,
     "Softmax": _softmax,
     "LogSoftmax": _softmax,
-    "Clip": _clip,
-    "Relu": _plain("relu"),
-    "Tanh": _plain("tanh"),
-    "Sigmoid": _plain("sigmoid"),
-    "Softplus": _plain("softplus"),
-    "HardSwish": _plain("hardswish"),
-    "LeakyRelu": _sloped("leaky-relu", 0.01),
-    "Elu": _sloped("elu", 1.0),
-    "Selu": _selu,
-    "HardSigmoid": _hard_sigmoid,
-    "Gelu": _gelu,
-    "Erf": _erf,
+    **ACTIVATIONS,
 }
