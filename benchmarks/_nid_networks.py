@@ -70,9 +70,9 @@ class Ensemble:
     l1: tuple[float, ...]
     seconds: float
 
-    def params(self, aggregate: Literal["geometric", "validation"] = "geometric") -> NidParams:
-        """Return how the service would read these networks."""
-        return NidParams(trials=self.trials, l1=self.l1, aggregate=aggregate)
+    def params(self, aggregate: Literal["geometric", "validation"] | None = None) -> NidParams:
+        """Return how the service would read these networks; None: by default."""
+        return NidParams(trials=self.trials, l1=self.l1, aggregate=aggregate or DEFAULTS.aggregate)
 
     def of_trial(self, trial: int) -> list[Network]:
         """Return one trial's networks."""

@@ -4,7 +4,7 @@
 
 | part | what of the paper | rows |
 |---|---|---|
-| `table2` | Table 2: pairs of F1 to F10 | `auc`, `auc_best_l1`, `auc_oracle_l1`, `auc_all_trials` |
+| `table2` | Table 2: pairs of F1 to F10 | `auc`; `auc_geometric`, `_best_l1`, `_oracle_l1`, `_all_trials` |
 | `comparators` | Table 2: other methods | `auc` |
 | `averages` | Fig. 3: averaging functions, and their figure | `correct_first`, `auc_by_average` |
 | `noise` | Fig. 8a | `top_rank_recall`, `auc_by_noise` |
