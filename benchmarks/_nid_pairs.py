@@ -91,7 +91,8 @@ def all_trials(ensemble: Ensemble, function: Function) -> Floats:
 
 
 WAYS: dict[str, Callable[[Ensemble, Function], Floats]] = {
-    "auc": by_default, "auc_geometric": geometric, "auc_best_l1": best_l1, "auc_oracle_l1": oracle_l1, "auc_all_trials": all_trials,
+    "auc": by_default, "auc_geometric": geometric, "auc_best_l1": best_l1, "auc_oracle_l1": oracle_l1,
+    "auc_all_trials": all_trials,
 }  # fmt: skip
 
 
