@@ -12,7 +12,7 @@ from worker.render.colours import HAIRLINE, INK, MUTED, PAPER, STEPS, Colour, in
 from worker.render.heatmap import arrangement, cross, true_pairs, write_upwards
 from worker.render.png import encode
 from worker.render.sheet import TEXT_SIZE, TITLE_SIZE, Block, blank, lines, sheet
-from worker.render.text import fit, width, write
+from worker.render.text import fit_both_ends, width, write
 
 ROOM = 840
 _ACROSS = 2
@@ -33,7 +33,7 @@ def comparison(methods: Mapping[str, Floats], names: Sequence[str], known: Seque
     ranks = {name: _ranks(strengths) for name, strengths in methods.items()}
     order = arrangement(next(iter(methods.values())))
     most = len(names) * (len(names) - 1) // 2
-    labels = [fit(names[column], TEXT_SIZE, _NAME_AT_MOST) for column in order]
+    labels = [fit_both_ends(names[column], TEXT_SIZE, _NAME_AT_MOST) for column in order]
     panels = [_panel(name, of[np.ix_(order, order)], labels, _marked(order, known), most) for name, of in ranks.items()]
     title = blank(ROOM, TITLE_SIZE + 8)
     write(title, (0, 0), "Which pairs several methods rank first", TITLE_SIZE, INK)

@@ -13,7 +13,7 @@ from worker.render.png import encode
 from worker.render.scales import Scale, colour_bar
 from worker.render.seriation import clustered
 from worker.render.sheet import TEXT_SIZE, TITLE_SIZE, Block, blank, lines, sheet
-from worker.render.text import fit, number, width, write
+from worker.render.text import fit_both_ends, number, width, write
 from worker.render.warning import warned
 
 MOST_COLUMNS = 40
@@ -63,7 +63,7 @@ def true_pairs(known: Sequence[Sequence[int]]) -> set[frozenset[int]]:
 
 def _grid(strengths: Floats, order: list[int], names: Sequence[str], scale: Scale, true: set[frozenset[int]]) -> Block:
     cell = min(_CELL_AT_MOST, _GRID // len(order))
-    labels = [fit(names[column], TEXT_SIZE, _NAME_AT_MOST) for column in order]
+    labels = [fit_both_ends(names[column], TEXT_SIZE, _NAME_AT_MOST) for column in order]
     left = max(width(label, TEXT_SIZE) for label in labels) + 10
     block = blank(left + cell * len(order) + 1, left + cell * len(order) + 1)
     for place, label in enumerate(labels):

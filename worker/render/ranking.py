@@ -12,13 +12,14 @@ from worker.render.axes import Axis, centred, tick_text
 from worker.render.colours import HAIRLINE, INK, MUTED, PALETTE
 from worker.render.png import encode
 from worker.render.sheet import TEXT_SIZE, TITLE_SIZE, Block, blank, lines, sheet
-from worker.render.text import fit, number, width, write
+from worker.render.text import fit, fit_both_ends, number, width, write
 from worker.render.warning import warned
 
 MOST_ROWS = 15
 ROOM = 760
 _ROW = 24
 _NAMES = 250
+_LEAST_NAME, _TIMES = 40, 20  # pixels of a name that is cut, and of the sign between two
 _HEAD, _FOOT = 26, 24
 _NAMED = {"anova": "ANOVA", "fast": "FAST", "h-statistic": "H²"}
 _STRENGTH, _TRIALS, _RANK = 62, 66, 60  # widths of the columns of numbers, each at its right end
@@ -119,13 +120,22 @@ def _is_known(interaction: Interaction, known: Sequence[frozenset[int]]) -> bool
 
 
 def _row(block: Block, top: int, one: Interaction, names: Sequence[str], axis: Axis, *, known: bool | None) -> None:
-    name = fit(" × ".join(names[member] for member in one.members), TEXT_SIZE, _NAMES - 12)
+    name = fit(" × ".join(_names(one, names)), TEXT_SIZE, _NAMES - 12)
     write(block, (_NAMES - 12 - width(name, TEXT_SIZE), top + 3), name, TEXT_SIZE, INK)
     draw = ImageDraw.Draw(block)
     colour = _KNOWN if known else _OTHER
     draw.rectangle((axis.place(0), top + 4, axis.place(one.strength), top + 18), fill=colour, outline=HAIRLINE)
     if "trials" in one.details:
         _whisker(draw, top, [axis.place(end) for end in _spread(one)])
+
+
+def _names(one: Interaction, names: Sequence[str]) -> list[str]:
+    """Return the members' names, each cut to its share where not all fit."""
+    whole = [names[member] for member in one.members]
+    if width(" × ".join(whole), TEXT_SIZE) <= _NAMES - 12:
+        return whole
+    share = max(_LEAST_NAME, (_NAMES - 12) // len(whole) - _TIMES)
+    return [fit_both_ends(name, TEXT_SIZE, share) for name in whole]
 
 
 def _whisker(draw: ImageDraw.ImageDraw, top: int, ends: Sequence[float]) -> None:

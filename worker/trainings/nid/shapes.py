@@ -6,6 +6,7 @@ so that a pair's surface has mean zero along both of its sides, over the values 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -107,7 +108,13 @@ def _grid(field: Field, inputs: Tensor) -> Grid:
     at, counts = torch.unique(points, return_counts=True)
     rows = torch.zeros(len(at), field.width)
     rows[:, 0] = at.float()
-    return Grid(field, tuple((at * field.std + field.mean).tolist()), rows, counts / counts.sum())
+    return Grid(field, _readable((at * field.std + field.mean).tolist(), field.std), rows, counts / counts.sum())
+
+
+def _readable(values: list[float], std: float) -> tuple[float, ...]:
+    """Round to a millionth of the spread: float32 inputs bring a 0 back as 1e-7."""
+    digits = 6 - math.floor(math.log10(std))
+    return tuple(round(value, digits) for value in values)
 
 
 def _main(index: int, grid: Grid, design: Design, parameters: Parameters, material: Material) -> Tensor:

@@ -19,7 +19,7 @@ class Twins:
     """Pairs of columns with the size of their correlation, the largest first.
 
     Attributes:
-        same: Copies, but for a scale and a shift, or for the names of categories.
+        same: One says all that the other says: copies but for a scale and a shift, or for the names of categories.
         alike: Correlated by more than `MUCH`, but no copies.
     """
 
@@ -42,15 +42,16 @@ def twins_of(material: Material) -> Twins:
 
 
 def _correlations(material: Material) -> Floats:
-    """Return the largest canonical correlation of every two columns, |r| of two numbers: `(fields, fields)`."""
+    """Root mean square of every two columns' canonical correlations, |r| of two numbers: `(fields, fields)`."""
     x = material.train.x.double().numpy()
     bases = [_basis(x[:, place]) for place in material.fields.slices]
     ends = np.cumsum([basis.shape[1] for basis in bases])
     whole = np.concatenate(bases, axis=1)
     products = whole.T @ whole
     parts = [slice(end - basis.shape[1], end) for end, basis in zip(ends.tolist(), bases, strict=True)]
-    sizes = [[np.linalg.norm(products[one, other], 2) for other in parts] for one in parts]
-    return np.asarray(sizes, dtype=np.float64)
+    sizes = [[np.square(products[one, other]).sum() for other in parts] for one in parts]
+    widths = np.array([basis.shape[1] for basis in bases])
+    return np.asarray(np.sqrt(np.array(sizes) / np.minimum(widths[:, None], widths[None])), dtype=np.float64)
 
 
 def _basis(inputs: Floats) -> Floats:

@@ -205,3 +205,30 @@ def test_nothing_of_the_rows_is_held_beyond_a_portion(read, monkeypatch):
 
     assert found.rows == 3
     assert table.features[0].values.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "manifest", "pointer"),
+    [
+        ("a,y\n1,2\n3,4.5\n", {"target": "price"}, "/target"),
+        ("a,y\n1,2\n3,2\n", {"target": "y"}, "/target"),
+        ("a,y\n1,\n3,2\n", {"target": "y"}, "/target"),
+        ("a,y\n1,u\n3,v\n", {"target": "y", "task": "regression"}, "/task"),
+        ("1,2\n3,4\n", {}, "/header"),
+        ("a,y\né,1\no,2\n".encode("latin-1"), {"target": "y"}, "/encoding"),
+        ("a,y\n1,2\n3,4\n", {"target": "y", "columns": {"b": "numeric"}}, "/columns"),
+    ],
+)
+def test_a_fault_that_the_manifest_can_mend_names_its_field(read, text, manifest, pointer):
+    with pytest.raises(InvalidInput) as refused:
+        read(text, **manifest)
+
+    assert [fault.pointer for fault in refused.value.errors] == [pointer]
+
+
+def test_decimal_commas_are_no_categories(read):
+    with pytest.raises(InvalidInput, match="decimal points"):
+        read("a;y\n0,5;1\n0,75;2\n", target="y")
+
+    found, _ = read("a;y\n0,5;1\n0,75;2\n", target="y", columns={"a": "categorical"})
+    assert found.columns[0].type == "categorical"
