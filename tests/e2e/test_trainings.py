@@ -34,7 +34,7 @@ SEARCH = {
     "method": "nid",
     "params": {
         "hidden": [16, 8], "trials": 2, "l1": [1e-4, 1e-3], "epochs": 60, "patience": 60, "batch_size": 40,
-        "cutoff": 1,
+        "cutoff": 1, "compare": [],
     },
 }  # fmt: skip
 

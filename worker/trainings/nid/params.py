@@ -33,9 +33,10 @@ class NidParams(Params):
     )
     l2: float = Field(0.0, ge=0, le=1, description="Weight of the squared norm.")
     average: Average = Field("minimum", description="How a set's weights into a unit become one number.")
-    aggregate: Literal["geometric", "validation"] = Field(
-        "geometric",
-        description="geometric: average pairs over all networks. validation: over each trial's best L1 weight only.",
+    aggregate: Literal["sparse", "geometric", "validation"] = Field(
+        "sparse",
+        description="geometric: average pairs over all networks. sparse: so, but in each trial the network with the "
+        "largest L1 weight that is nearly as good as the best counts three times. validation: each trial's best only.",
     )
     most_rows: int = Field(10_000, ge=30, le=1_000_000, description="Rows to use at most, drawn by the seed.")
     validation: float = Field(0.15, gt=0, lt=0.5, description="Share of the rows by which training is stopped.")

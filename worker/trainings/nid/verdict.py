@@ -2,14 +2,15 @@
 
 A network's strengths are divided by its strongest, as networks differ in scale. Pairs are averaged geometrically over
 trials and L1 weights: a pair must be strong in most networks, and none has to be chosen by its validation loss, which
-says little about its interactions. A set is proposed by some networks and not by others; there the mean is arithmetic.
+says little about its interactions. But of networks that are about as good, the sparsest tells most.
+A set is proposed by some networks and not by others; there the mean is arithmetic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,10 @@ T = TypeVar("T")
 
 _NOTHING = 1e-6
 """Added before the logarithm: a pair that one network ignores falls far, but not out."""
+_NEARLY = 0.003
+"""Loss above a trial's lowest that is as good: of a standardised target's variance, or nats."""
+_SPARSEST = 3.0
+"""How many networks a trial's sparsest good one counts for."""
 _PROPOSALS = 200
 """Sets of one network that take part; more are proposed by few units each."""
 
@@ -86,17 +91,19 @@ def judged_pairs(networks: Sequence[Network], params: NidParams) -> Pairs:
     rows, columns = np.triu_indices(fields, 1)
     matrices = [pairwise_strengths(one.first, one.influences, average=params.average).numpy() for one in networks]
     strengths = np.stack([_relative(matrix[rows, columns]) for matrix in matrices])
-    chosen = _chosen(networks, params.aggregate)
+    counts = _counts(networks, params)
+    chosen = np.flatnonzero(counts).tolist()
     trials, weights = ([one.trial for one in networks], [one.l1 for one in networks])
     return Pairs(
-        np.stack([rows, columns], axis=1), strengths, geometric(strengths[chosen]),
-        trials=_grouped(strengths, trials, chosen), l1=_grouped(strengths, weights, range(len(networks))),
+        np.stack([rows, columns], axis=1), strengths, geometric(strengths, counts),
+        trials=_grouped(strengths, counts, trials, chosen),
+        l1=_grouped(strengths, np.ones(len(networks)), weights, range(len(networks))),
     )  # fmt: skip
 
 
 def judged_sets(networks: Sequence[Network], params: NidParams) -> list[Judged]:
     """Rank sets of two and more fields, without those that a stronger superset makes redundant."""
-    chosen = [networks[index] for index in _chosen(networks, params.aggregate)]
+    chosen = [one for one, count in zip(networks, _counts(networks, params), strict=True) if count]
     proposals = [_proposed(one, params.average, params.largest) for one in chosen]
     overall = _mean(proposals)
     by_trial = [_mean(group) for group in _groups(proposals, [one.trial for one in chosen])]
@@ -113,9 +120,9 @@ def judged_sets(networks: Sequence[Network], params: NidParams) -> list[Judged]:
     ]  # fmt: skip
 
 
-def geometric(strengths: Floats) -> Floats:
-    """Average over the first axis."""
-    averaged = np.exp(np.log(strengths + _NOTHING).mean(0)) - _NOTHING
+def geometric(strengths: Floats, counts: Floats | None = None) -> Floats:
+    """Average over the first axis, each row as often as `counts` says."""
+    averaged = np.exp(np.average(np.log(strengths + _NOTHING), axis=0, weights=counts)) - _NOTHING
     return np.asarray(averaged.clip(min=0), dtype=np.float64)
 
 
@@ -143,20 +150,23 @@ def _relative(strengths: Floats) -> Floats:
     return strengths / largest if largest > 0 else strengths
 
 
-def _chosen(networks: Sequence[Network], aggregate: Literal["geometric", "validation"]) -> list[int]:
-    """Return which networks the ranking is averaged over: all, or each trial's best on the validation rows."""
-    if aggregate == "geometric":
-        return list(range(len(networks)))
-    best: dict[int, int] = {}
-    for index, one in enumerate(networks):
-        if one.trial not in best or one.loss < networks[best[one.trial]].loss:
-            best[one.trial] = index
-    return sorted(best.values())
+def _counts(networks: Sequence[Network], params: NidParams) -> Floats:
+    """Return how often each network counts in the averages: `(networks,)`."""
+    counts = np.zeros(len(networks)) if params.aggregate == "validation" else np.ones(len(networks))
+    for places in _groups(range(len(networks)), [one.trial for one in networks]):
+        best = min(places, key=lambda place: networks[place].loss)
+        if params.aggregate == "validation":
+            counts[best] = 1.0
+        if params.aggregate == "sparse":
+            good = [place for place in places if networks[place].loss <= networks[best].loss + _NEARLY]
+            counts[max(good, key=lambda place: params.l1[networks[place].l1])] = _SPARSEST
+    return counts
 
 
-def _grouped(strengths: Floats, keys: Sequence[int], chosen: Iterable[int]) -> Floats:
+def _grouped(strengths: Floats, counts: Floats, keys: Sequence[int], chosen: Iterable[int]) -> Floats:
     places = list(chosen)
-    return np.stack([geometric(strengths[group]) for group in _groups(places, [keys[place] for place in places])])
+    groups = _groups(places, [keys[place] for place in places])
+    return np.stack([geometric(strengths[group], counts[group]) for group in groups])
 
 
 def _groups(values: Sequence[T], keys: Sequence[int]) -> list[list[T]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -319,7 +320,7 @@ def by_hand(first: list[list[float]]) -> dict[tuple[int, int], float]:
 
 
 def test_pairs_are_averaged_geometrically_over_trials_and_l1():
-    judged = judged_pairs(networks(*UNITS), NidParams(trials=2, l1=(0.1, 0.2)))
+    judged = judged_pairs(networks(*UNITS), NidParams(aggregate="geometric", trials=2, l1=(0.1, 0.2)))
 
     for place, pair in enumerate(judged.members.tolist()):
         each = [by_hand(first)[tuple(pair)] for first in UNITS]
@@ -332,6 +333,23 @@ def test_pairs_are_averaged_geometrically_over_trials_and_l1():
 
 def _geometric(values: list[float]) -> float:
     return max(0.0, math.prod(value + 1e-6 for value in values) ** (1 / len(values)) - 1e-6)
+
+
+def test_each_trial_s_sparsest_network_of_the_good_ones_counts_three_times():
+    first, second, third, fourth = networks(*UNITS)
+    losses = (0.1, 0.1 + 0.0029, 0.1 + 0.0031, 0.1)  # the second is good and has the larger L1 weight; the fourth both
+    given = [replace(one, loss=loss) for one, loss in zip((first, second, third, fourth), losses, strict=True)]
+
+    judged = judged_pairs(given, NidParams(trials=2, l1=(0.1, 0.2)))
+
+    for place, pair in enumerate(judged.members.tolist()):
+        one, two, three, four = (by_hand(units)[tuple(pair)] for units in UNITS)
+        assert judged.strength[place] == pytest.approx(_geometric([one, *[two] * 3, three, *[four] * 3]), abs=EXACT)
+        assert judged.trials[0, place] == pytest.approx(_geometric([one, *[two] * 3]), abs=EXACT)
+        assert judged.l1[:, place].tolist() == pytest.approx([_geometric([one, three]), _geometric([two, four])])
+    swapped = judged_pairs(given, NidParams(trials=2, l1=(0.2, 0.1)))
+    one, two = (by_hand(units)[0, 1] for units in UNITS[:2])
+    assert swapped.trials[0, 0] == pytest.approx(_geometric([*[one] * 3, two]), abs=EXACT)
 
 
 def test_the_alternative_takes_each_trials_best_network():

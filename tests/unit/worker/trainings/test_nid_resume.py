@@ -16,7 +16,9 @@ from worker.trainings._data import Feature, Labels, Table
 from worker.trainings._registry import SavePoint, TrainingTask
 from worker.trainings.nid.params import NidParams
 
-PARAMS = NidParams(hidden=(16, 8), trials=2, l1=(1e-4, 1e-2), epochs=6, patience=2, batch_size=30, cutoff=2)
+PARAMS = NidParams(
+    hidden=(16, 8), trials=2, l1=(1e-4, 1e-2), epochs=6, patience=2, batch_size=30, cutoff=2, compare=()
+)  # fmt: skip
 
 
 class Killed(BaseException):
