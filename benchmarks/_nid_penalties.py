@@ -78,7 +78,7 @@ class Drawn:
 
 def add_wide(table: Table, size: Size) -> None:
     """Add the AUC over all pairs of a thousand inputs."""
-    seeds, epochs, rows = (1, 1, 1500) if size.quick else (3, 40, 10_000)
+    seeds, epochs, rows = (1, 1, 1500) if size.quick else (3, 80, 10_000)
     values: list[float] = []
     started = time.process_time()
     for seed in range(seeds):
