@@ -1,7 +1,7 @@
 """L0-SIGN asked row by row: gates and scores from a table of pairs, those that it lacks from the network.
 
-A prediction is the bias and, for each pair of the row's features, gate · score · share. What `explain` sets beside the
-sum of these is the network's own answer, in which every message is computed and none looked up.
+A prediction is the bias and, for each pair of the row's features, gate · score · share. `explain` computes these
+instead of looking them up, and sets the network's own answer, by way of its nodes, beside their sum.
 """
 
 from __future__ import annotations
@@ -91,8 +91,10 @@ class L0SignPredictor:
         del output  # there is one
         read, remarks = self._read(rows)
         with np.errstate(over="ignore", invalid="ignore"):
-            found = [self._explained(self._taken_apart(read.between(row, row + 1)), top) for row in range(len(read))]
-        margins = np.array([[one.bias + one.total] for one in found])
+            # Computed in float64, as the sum shall be the margin to the last digits; the table holds float32.
+            parts = (self._taken_apart(read.between(row, row + 1), look_up=False) for row in range(len(read)))
+            found = [self._explained(part, top) for part in parts]
+            margins = self.margins(read)[:, None]
         check_finite(margins)
         return found, Predicted(margins, remarks)
 
@@ -117,10 +119,11 @@ class L0SignPredictor:
         _check_sizes(read)
         return read, remarks
 
-    def _taken_apart(self, rows: Rows) -> _Portion:
+    def _taken_apart(self, rows: Rows, *, look_up: bool = True) -> _Portion:
         pairs = pairs_of(rows)
         low, high = ordered(rows.features[pairs.first], rows.features[pairs.second])
         place, known = self._table.find(low, high)
+        known &= look_up
         gates, scores = np.empty(len(low)), np.empty(len(low))
         gates[known] = self._table.gates[place[known]]
         new = np.flatnonzero(~known)

@@ -85,19 +85,20 @@ def test_every_edge_contributes_what_torch_says_and_all_add_up(design):
         assert numbers == pytest.approx(expected[pair], abs=SAME)
     assert (found[0].kept, found[0].possible) == (len(expected), 15)
     assert found[0].bias + sum(part.contribution for part in found[0].parts) == pytest.approx(
-        predicted.margins[0, 0], abs=EXACT
+        found[0].margin, abs=EXACT
     )
-    assert found[0].bias + found[0].total == pytest.approx(found[0].margin, abs=SAME)
+    assert found[0].bias + found[0].total == pytest.approx(found[0].margin, abs=EXACT)
+    assert found[0].margin == pytest.approx(predicted.margins[0, 0], abs=SAME)
 
 
-def test_a_wrong_table_shows_in_the_residual():
+def test_a_wrong_table_shows_where_the_prediction_stands_beside_the_network():
     model = as_trained()
     tensors = sets_tensors(model)
     tensors["table.scores"] = tensors["table.scores"] + np.float32(0.5)
 
-    found, _ = predictor_of(sets_manifest(model), tensors).explain([ids([0, 1, 2])], output=None, top=1)
+    found, predicted = predictor_of(sets_manifest(model), tensors).explain([ids([0, 1, 2])], output=None, top=1)
 
-    assert abs(found[0].bias + found[0].total - found[0].margin) > 0.01
+    assert abs(predicted.margins[0, 0] - found[0].margin) > 0.01
 
 
 @pytest.mark.parametrize("trained", [(), TRAINING_ROWS, [list(range(-1, FEATURES))]], ids=["none", "some", "all"])
