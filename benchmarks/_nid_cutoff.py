@@ -97,7 +97,7 @@ def real_cases(size: Size) -> list[Case]:
     found = []
     for name, file, target, ignored, most in (
         ("cal_housing", "housing.csv", "median_house_value", ("ocean_proximity",), 5),
-        ("bike_sharing", "hour.csv", "cnt", ("instant", "dteday", "casual", "registered"), 12),
+        ("bike_sharing", "hour.csv", "cnt", ("instant", "dteday", "casual", "registered"), 30),
     ):
         path = FOLDER / name / file
         if not path.exists():
