@@ -23,8 +23,6 @@ from worker.trainings.nid.verdict import Members
 
 HIDDEN = (60, 40, 20)
 """Of an interaction's network, which sees few inputs."""
-ENOUGH = 0.95
-"""Share of the way from no interaction to the whole networks, by the validation error, at which no more are added."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +33,10 @@ class Cutoff:
         sets: The interactions of each model.
         validation, test: Mean loss of each.
         goal_validation, goal_test: Of the networks that see everything.
-        chosen: Index of the first model that is good enough, else of the best.
-        reached: Whether it is good enough.
-        relative_improvement: How far the chosen model goes on the test rows; None where interactions improve nothing.
+        chosen: Index of the first model that is as good as the whole networks on the validation rows, else of the best.
+        reached: Whether it is as good.
+        relative_improvement: Share of the way from no interaction to the whole networks that the chosen model goes on
+            the test rows; None where interactions improve nothing.
     """
 
     fitted: Fitted
@@ -71,8 +70,8 @@ def additive_models(
     validation = tuple(fitted.loss.double().tolist())
     answers = predict(fitted.design, fitted.parameters, material.test.x)
     test = tuple(float(row_losses(one, material.test.y, material.target).mean()) for one in answers)
+    chosen, reached = choice(validation, goal[0])
     error = math.sqrt if material.target.labels.task == "regression" else float  # of a number the RMSE, as the paper
-    chosen, reached = choice([error(loss) for loss in validation], error(goal[0]))
     improvement = _share(error(test[0]), error(test[chosen]), error(goal[1]))
     return Cutoff(fitted, sets, validation, test, *goal, chosen, reached, improvement)
 
@@ -90,13 +89,12 @@ def added(ranking: Sequence[Members], *, most: int) -> tuple[tuple[Members, ...]
     return tuple(models)
 
 
-def choice(errors: Sequence[float], goal: float) -> tuple[int, bool]:
-    """Return the first model that is good enough, else the best, and whether it is good enough."""
-    for index, error in enumerate(errors):
-        share = _share(errors[0], error, goal)
-        if share is None or share >= ENOUGH:
+def choice(losses: Sequence[float], goal: float) -> tuple[int, bool]:
+    """Return the first model that is as good as the goal, else the best, and whether one is as good."""
+    for index, loss in enumerate(losses):
+        if loss <= goal:
             return index, True
-    return min(range(len(errors)), key=lambda index: errors[index]), False
+    return min(range(len(losses)), key=lambda index: losses[index]), False
 
 
 def _share(start: float, error: float, goal: float) -> float | None:

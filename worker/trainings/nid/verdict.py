@@ -27,8 +27,9 @@ T = TypeVar("T")
 
 _NOTHING = 1e-6
 """Added before the logarithm: a pair that one network ignores falls far, but not out."""
-_NEARLY = 0.003
-"""Loss above a trial's lowest that is as good: of a standardised target's variance, or nats."""
+_NEARLY, _NEARLY_SHARE = 0.003, 0.2
+"""Loss above a trial's lowest that is as good: of a standardised target's variance, or nats; and as a share of the
+lowest. The smaller counts: next to a loss of a thousandth, a network that is 0.003 worse has missed interactions."""
 _SPARSEST = 3.0
 """How many networks a trial's sparsest good one counts for."""
 _PROPOSALS = 200
@@ -158,7 +159,9 @@ def _counts(networks: Sequence[Network], params: NidParams) -> Floats:
         if params.aggregate == "validation":
             counts[best] = 1.0
         if params.aggregate == "sparse":
-            good = [place for place in places if networks[place].loss <= networks[best].loss + _NEARLY]
+            lowest = networks[best].loss
+            slack = min(_NEARLY, _NEARLY_SHARE * lowest)
+            good = [place for place in places if networks[place].loss <= lowest + slack]
             counts[max(good, key=lambda place: params.l1[networks[place].l1])] = _SPARSEST
     return counts
 

@@ -352,6 +352,16 @@ def test_each_trial_s_sparsest_network_of_the_good_ones_counts_three_times():
     assert swapped.trials[0, 0] == pytest.approx(_geometric([*[one] * 3, two]), abs=EXACT)
 
 
+def test_next_to_a_small_loss_a_fifth_more_is_no_longer_as_good():
+    given = [replace(one, loss=loss) for one, loss in zip(networks(*UNITS[:2]), (0.001, 0.00121), strict=True)]
+    closer = [given[0], replace(given[1], loss=0.00119)]
+    one, two = (by_hand(units)[0, 1] for units in UNITS[:2])
+    params = NidParams(trials=1, l1=(0.1, 0.2))
+
+    assert judged_pairs(given, params).strength[0] == pytest.approx(_geometric([*[one] * 3, two]), abs=EXACT)
+    assert judged_pairs(closer, params).strength[0] == pytest.approx(_geometric([one, *[two] * 3]), abs=EXACT)
+
+
 def test_the_alternative_takes_each_trials_best_network():
     judged = judged_pairs(networks(*UNITS), NidParams(aggregate="validation", trials=2, l1=(0.1, 0.2)))
 
@@ -393,9 +403,9 @@ def test_interactions_are_added_one_by_one_and_larger_ones_take_in_smaller_ones(
     assert added(ranking, most=1) == ((), ((0, 1),))
 
 
-def test_the_first_model_that_is_good_enough_is_chosen():
-    assert choice([1.0, 0.5, 0.04, 0.01], 0.0) == (2, True)
-    assert choice([1.0, 0.5, 0.2, 0.3], 0.0) == (2, False)
+def test_interactions_are_added_until_the_whole_networks_are_reached_and_nearly_is_not_enough():
+    assert choice([1.0, 0.5, 0.21, 0.2, 0.1], 0.2) == (3, True)
+    assert choice([1.0, 0.5, 0.2, 0.3], 0.19) == (2, False)
     assert choice([0.1, 0.2], 0.1) == (0, True)
 
 
