@@ -15,7 +15,19 @@ from app.deps import Gateway
 from app.guard import Guard
 from app.predictor_cache import PredictorCache
 from app.reaper import Reaper
-from app.routes import datasets, explanations, health, jobs, methods, models, pages, predictions, states, trainings
+from app.routes import (
+    datasets,
+    explanations,
+    health,
+    interactions,
+    jobs,
+    methods,
+    models,
+    pages,
+    predictions,
+    states,
+    trainings,
+)
 from jobs.artifacts import ArtifactStore
 from jobs.private_folder import make_private
 from jobs.queue import Queue
@@ -39,7 +51,19 @@ def create_app(settings: Settings, *, queue: Queue | None = None) -> FastAPI:
     app.add_middleware(Guard, settings=settings)
     errors.install(app)
     # Routes are tried one after the other; status reads are by far the most frequent.
-    for module in (jobs, explanations, states, predictions, models, datasets, trainings, methods, health, pages):
+    for module in (
+        jobs,
+        interactions,
+        explanations,
+        states,
+        predictions,
+        models,
+        datasets,
+        trainings,
+        methods,
+        health,
+        pages,
+    ):
         app.include_router(module.router)
     openapi.describe(app)
     return app

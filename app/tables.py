@@ -10,6 +10,7 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
+from app.interactions import FoundList
 from app.prediction_documents import InteractionsDocument, PredictionsDocument
 
 MEDIA_TYPE = "text/csv"
@@ -45,6 +46,19 @@ def interactions_csv(document: InteractionsDocument) -> Response:
         [
             _TOGETHER.join(item.features), _TOGETHER.join(name or "" for name in item.fields or ()), item.contribution,
             item.size, item.support, item.gate, item.kept_in, item.spread,
+        ]
+        for item in document.items
+    )  # fmt: skip
+    return _response(header, lines)
+
+
+def found_csv(document: FoundList) -> Response:
+    """Return a page of a job's interactions with a line each; members without names go by their index."""
+    header = ["rank", "kind", "order", "members", "strength", "standard_error"]
+    lines = (
+        [
+            item.rank, item.kind, item.order, _TOGETHER.join(item.names or map(str, item.members)), item.strength,
+            item.standard_error,
         ]
         for item in document.items
     )  # fmt: skip
