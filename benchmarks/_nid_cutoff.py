@@ -128,11 +128,13 @@ def _add_improvement(table: Rows, case: Case, results: Sequence[TrainingResult],
     shares = [improvement(one, count) for one, count in zip(cutoffs, chosen, strict=True)]
     sets = [one["added"][count] for one, count in zip(cutoffs, chosen, strict=True)]
     counts, orders = [len(one) for one in sets], [len(members) for one in sets for members in one]
+    reached = sum(bool(one["reached"]) for one in cutoffs)
     gains = [rmse(one, 0) - rmse(one, count) for one, count in zip(cutoffs, chosen, strict=True)]
     table.add(
         metric="relative_improvement", case=case.name, value=float(np.mean(shares)),
-        unit=f"of the way in RMSE, {spread(shares)} over seeds 0 to {len(shares) - 1}; median K {np.median(counts):g}, mean "
-        f"order {np.mean(orders) if orders else 0:.1f}, RMSE lower by {np.mean(gains):.3f}; {seconds:.0f} CPU s a run",
+        unit=f"of the way in RMSE, {spread(shares)} over {len(shares)} seed(s), {reached} as good on validation; "
+        f"median K {np.median(counts):g}, mean order {np.mean(orders) if orders else 0:.1f}, "
+        f"RMSE lower by {np.mean(gains):.3f}; {seconds:.0f} CPU s a run",
         peer=f"paper {PAPER[case.name]}", ratio=float(np.mean(shares)) / (float(PAPER[case.name].split(" ")[0]) / 100),
     )  # fmt: skip
 
