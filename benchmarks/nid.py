@@ -16,7 +16,7 @@
 
 `table2`, `averages` and `noise` read the same networks, and are quicker together. Rows are written as they come; with
 `--only`, rows of other parts stay in the file. `--quick` has two functions, few rows and epochs: its figures say that
-things run, no more. One thread throughout; seconds are of the CPU.
+things run, no more. One thread throughout; seconds are of the CPU. Whole, it takes some 30 CPU minutes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.nid", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="two functions, little data: some 90 s")
+    parser.add_argument("--quick", action="store_true", help="two functions, little data: some 40 CPU s")
     parser.add_argument("--only", nargs="+", choices=PARTS, help="parts to run; default: all")
     parser.add_argument("--functions", nargs="+", choices=[one.name for one in FUNCTIONS])
     parser.add_argument("--trials", type=int, default=5, help="of every function, for table2, averages and noise")
@@ -59,12 +59,9 @@ def main() -> None:
     torch.set_num_threads(1)
     names = asked.functions or (["F3", "F5"] if asked.quick else [one.name for one in FUNCTIONS])
     functions = tuple(one for one in FUNCTIONS if one.name in names)
-    size = (
-        Size(True, QUICK_TRIALS, QUICK_ROWS, QUICK_EPOCHS, functions)
-        if asked.quick
-        else Size(False, asked.trials, ROWS, EPOCHS, functions, asked.kept)
-    )
-    with Rows("nid", threads=1, at_once=True, keep=asked.only is not None) as table:
+    rows, epochs, trials = (QUICK_ROWS, QUICK_EPOCHS, QUICK_TRIALS) if asked.quick else (ROWS, EPOCHS, asked.trials)
+    size = Size(asked.quick, trials, rows, epochs, functions, asked.kept)
+    with Rows("nid", threads=1, at_once=True, keep=asked.only is not None and not asked.quick) as table:
         for name in asked.only or PARTS:
             PARTS[name](table, size)
 
