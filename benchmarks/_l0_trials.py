@@ -38,10 +38,10 @@ def trial(data: Sets, *, seed: int, **params: Any) -> Trial:
     material = material_of(data, asked, seed=seed)
     task = TrainingTask(data=data, seed=seed)
     lambdas = Lambdas(gates=float(asked.lambda1), messages=float(asked.lambda2))
-    recipe = recipe_of(asked, material.log.features, lambdas, gates=asked.gates)
+    recipe = recipe_of(asked, material, lambdas, gates=asked.gates)
     course = train_network(task, material, recipe)
     network = network_of(recipe, course.best)
-    parts, batch = material.parts, asked.batch_size
+    parts, batch = material.parts, material.batch
     test = measured(network, material, parts.test, seed=seed, lambdas=lambdas, batch=batch)
     return Trial(network=network, material=material, course=course, test=test)
 

@@ -134,7 +134,7 @@ def _residual(all: Trainings) -> Check:
     """Compare the sums of contributions with the network's own predictions, some of the test rows."""
     which, log, network = all.material.parts.test[:_CHECKED_ROWS], all.material.log, all.model.module
     worst = largest = 0.0
-    for part in portions(log.rows, which, most=all.params.batch_size):
+    for part in portions(log.rows, which, most=all.material.batch):
         found = contributions(network, log.rows.take(part))
         with torch.no_grad():
             margins = network.evaluate(found.rows, found.pairs, None).margins.double()
@@ -155,6 +155,7 @@ def _details(all: Trainings) -> dict[str, JsonValue]:
         "lambda1": model.recipe.lambdas.gates,
         "lambda2": model.recipe.lambdas.messages,
         "search": [*scores_of(all.found.rungs)],
+        "batch_size": all.material.batch,
         "rows": {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)},
         "features": log.features,
         "fields": list(log.fields),

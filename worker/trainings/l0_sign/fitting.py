@@ -58,27 +58,27 @@ class Recipe:
         return -numbers["validation_auc"] if self.chosen_by == "auc" else numbers[f"validation_{self.chosen_by}"]
 
 
-def recipe_of(params: L0SignParams, features: int, lambdas: Lambdas, *, gates: bool) -> Recipe:
-    """Return what the parameters say."""
+def recipe_of(params: L0SignParams, material: Material, lambdas: Lambdas, *, gates: bool) -> Recipe:
+    """Return what the parameters say of this dataset."""
     design = Design(
-        features=features, embedding=params.embedding, edge_embedding=params.edge_embedding, hidden=params.hidden,
-        gated=gates, mean=params.mean, compat=params.compat, beta=params.beta,
+        features=material.log.features, embedding=params.embedding, edge_embedding=params.edge_embedding,
+        hidden=params.hidden, gated=gates, mean=params.mean, compat=params.compat, beta=params.beta,
     )  # fmt: skip
-    schedule = schedule_of(params)
+    schedule = schedule_of(params, material)
     if gates:
         schedule = replace(schedule, unjudged=min(params.rising, params.epochs - 1))
     return Recipe(
         design=design, lambdas=lambdas, schedule=schedule, initial_gate=params.initial_gate,
         initial_embedding=params.initial_embedding, initial_spread=params.initial_spread,
-        gate_delay=params.gate_delay, gate_warmup=params.gate_warmup, chosen_by=params.chosen_by,
+        gate_delay=params.delay, gate_warmup=params.warmup, chosen_by=params.chosen_by,
     )  # fmt: skip
 
 
-def schedule_of(params: L0SignParams) -> Schedule:
+def schedule_of(params: L0SignParams, material: Material) -> Schedule:
     """Return how the parameters say to go downhill."""
     optimizer = params.optimizer or ("adagrad" if params.compat == "published" else "adam")
     return Schedule(
-        epochs=params.epochs, batch_size=params.batch_size, optimizer=optimizer,
+        epochs=params.epochs, batch_size=material.batch, optimizer=optimizer,
         learning_rate=params.learning_rate or _RATES[optimizer], momentum=0.0, weight_decay=0.0,
         patience=params.patience, minimised="objective", decay=params.learning_rate_decay,
     )  # fmt: skip

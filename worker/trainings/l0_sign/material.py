@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,6 +24,10 @@ PAIRS_A_STEP = 1 << 24
 """Pairs in a batch on average, at most: what a step keeps for its gradient is some 2 GB."""
 
 
+STEPS_AN_EPOCH = 24
+BATCHES = (32, 1024)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Material:
     """A dataset, ready to be learned from.
@@ -30,6 +35,7 @@ class Material:
     Attributes:
         targets: `(rows,)`: int64 0 and 1, or float32 numbers, standardised by the training rows.
         by_class: `(2,)` weights of the losses; None: all 1.
+        batch: Rows a step.
         mean, std: Of the numbers; a margin times std, and the mean, is in the target's unit.
     """
 
@@ -38,6 +44,7 @@ class Material:
     parts: Parts
     targets: Tensor
     objective: Objective
+    batch: int
     by_class: Tensor | None = None
     mean: float = 0.0
     std: float = 1.0
@@ -58,13 +65,14 @@ def material_of(data: Data, params: L0SignParams, *, seed: int) -> Material:
     check_labels(labels, published=params.compat == "published")
     parts = parts_of(labels, validation=params.validation, test=params.test, seed=seed)
     log = log_of(data, parts.train, least_support=params.least_support, published=params.compat == "published")
-    _check_pairs(log.rows, params.batch_size)
+    batch = _batch(log.rows, len(parts.train), params.batch_size)
     if labels.task == "regression":
-        return _of_numbers(log, labels, parts)
+        return _of_numbers(log, labels, parts, batch)
     weights = class_weights(labels.values[parts.train]) if params.balanced else None
     return Material(
-        log=log, labels=labels, parts=parts, targets=labels.values.long(), objective="cross-entropy", by_class=weights
-    )
+        log=log, labels=labels, parts=parts, targets=labels.values.long(), objective="cross-entropy", batch=batch,
+        by_class=weights,
+    )  # fmt: skip
 
 
 def check_labels(labels: Labels, *, published: bool) -> None:
@@ -99,27 +107,43 @@ def portions(rows: Rows, which: Tensor, *, most: int) -> Iterator[Tensor]:
         begin, before = end, int(pairs[end - 1])
 
 
-def _of_numbers(log: Log, labels: Labels, parts: Parts) -> Material:
+def _of_numbers(log: Log, labels: Labels, parts: Parts, batch: int) -> Material:
     values = labels.values.double()
     mean, std = float(values[parts.train].mean()), float(values[parts.train].std(correction=0))
     if not std > 0:
         raise InvalidInput("the target is the same in all rows that are learned from; there is nothing to learn")
     targets = ((values - mean) / std).float()
-    return Material(log=log, labels=labels, parts=parts, targets=targets, objective="squared", mean=mean, std=std)
+    return Material(
+        log=log, labels=labels, parts=parts, targets=targets, objective="squared", batch=batch, mean=mean, std=std
+    )
 
 
-def _check_pairs(rows: Rows, batch: int) -> None:
+def _batch(rows: Rows, train: int, asked: int | None) -> int:
+    """Return the rows a step, and check that their pairs fit in memory.
+
+    Where nothing is asked for, it is the power of two that comes closest to `STEPS_AN_EPOCH`, within `BATCHES`: with
+    1024 rows a step, some thousand rows give too few steps to learn from.
+    """
+    _check_longest(rows)
+    pairs = float(_pairs_of_rows(rows).double().mean())
+    fits = max(1, int(PAIRS_A_STEP / max(pairs, 1)))
+    if asked is None:
+        closest = 1 << round(math.log2(max(train / STEPS_AN_EPOCH, 1)))
+        return min(max(closest, BATCHES[0]), BATCHES[1], fits)
+    if pairs * min(asked, len(rows)) > PAIRS_A_STEP:
+        raise InputTooLarge(
+            f"a batch of {asked} rows has {pairs * asked:.3g} pairs on average, expected at most {PAIRS_A_STEP}; "
+            f"a batch_size of {fits} fits"
+        )
+    return asked
+
+
+def _check_longest(rows: Rows) -> None:
     longest = int(rows.lengths.max())
     if longest > LONGEST:
         row = int(rows.lengths.argmax()) + 1
         raise InputTooLarge(
             f"row {row} has {longest} different features, expected at most {LONGEST}: a row of n has n(n + 1)/2 pairs"
-        )
-    pairs = float(_pairs_of_rows(rows).double().mean())
-    if pairs * min(batch, len(rows)) > PAIRS_A_STEP:
-        raise InputTooLarge(
-            f"a batch of {batch} rows has {pairs * batch:.3g} pairs on average, expected at most {PAIRS_A_STEP}; "
-            f"a batch_size of {max(1, int(PAIRS_A_STEP / pairs))} fits"
         )
 
 

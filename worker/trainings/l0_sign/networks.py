@@ -66,7 +66,7 @@ def epochs_of(params: L0SignParams) -> int:
 
 def first_network(found: Found, material: Material, params: L0SignParams, *, seed: int) -> Network:
     """Measure the network that was chosen."""
-    recipe = recipe_of(params, material.log.features, found.lambdas, gates=params.gates)
+    recipe = recipe_of(params, material, found.lambdas, gates=params.gates)
     return _judged(recipe, found.course, material, seed=seed)
 
 

@@ -32,7 +32,16 @@ _CLASSES_FOR_AUC = Rule(
 _GATES_TO_SEARCH = Rule(
     holds="gates or lambda1 != 'search'", expected="gates, whose weight is to be searched", parameter="lambda1"
 )
-RULES = (_NEIGHBOURS, _TWO_CLASSES, _CLASSES_FOR_AUC, _GATES_TO_SEARCH)
+_ROWS_TO_LEARN_FROM = Rule(
+    holds="validation + test <= 0.8",
+    expected="validation and test of 0.8 together at most",
+    got="validation + test",
+    parameter="test",
+)
+RULES = (_NEIGHBOURS, _TWO_CLASSES, _CLASSES_FOR_AUC, _GATES_TO_SEARCH, _ROWS_TO_LEARN_FROM)
+
+_SIXTH = 6
+"""Of 60 epochs: 10 in which pairs learn to speak, 10 in which gates begin to close, 40 for both."""
 
 
 class L0SignParams(Params):
@@ -83,18 +92,22 @@ class L0SignParams(Params):
     halving: int = Field(
         3, ge=2, le=10, description="One in so many goes on to the next round, which has as many times the epochs."
     )
-    gate_delay: int = Field(
-        10, ge=0, le=10_000,
-        description="Epochs in which lambda1 counts as 0, so that no gate closes before its pair could say anything.",
+    gate_delay: int | None = Field(
+        None, ge=0, le=10_000,
+        description="Epochs in which lambda1 counts as 0, so that no gate closes before its pair could say anything; "
+        "default: a sixth of the epochs.",
     )  # fmt: skip
-    gate_warmup: int = Field(
-        10, ge=0, le=10_000,
+    gate_warmup: int | None = Field(
+        None, ge=0, le=10_000,
         description="Epochs after these over which lambda1 rises in equal steps to its value; no epoch before its end "
-        "is the best one, and patience does not count them.",
+        "is the best one, and patience does not count them. Default: a sixth of the epochs.",
     )  # fmt: skip
 
     epochs: int = Field(60, ge=1, le=10_000, description="Passes over the training rows, at most.")
-    batch_size: int = Field(1024, ge=1, le=65_536, description="Rows a step.")
+    batch_size: int | None = Field(
+        None, ge=1, le=65_536,
+        description="Rows a step; default: about a 24th of the training rows, 32 to 1024, fewer where rows are long.",
+    )  # fmt: skip
     optimizer: Literal["adam", "adagrad"] | None = Field(
         None, description="Default: adam; adagrad of a published network."
     )
@@ -124,8 +137,9 @@ class L0SignParams(Params):
         "a pair is.",
     )  # fmt: skip
     compare: tuple[Rival, ...] = Field(
-        (), max_length=7, description="Other networks to train on the same rows, measured beside."
-    )
+        (), max_length=7, description="Other networks to train on the same rows, measured beside.",
+        json_schema_extra={"uniqueItems": True},
+    )  # fmt: skip
     most: int = Field(50, ge=1, le=1000, description="Pairs in the answer.")
     table_pairs: int = Field(
         1_000_000, ge=1, le=20_000_000,
@@ -133,16 +147,22 @@ class L0SignParams(Params):
     )  # fmt: skip
 
     @property
+    def delay(self) -> int:
+        """Epochs in which lambda1 counts as 0."""
+        return self.epochs // _SIXTH if self.gate_delay is None else self.gate_delay
+
+    @property
+    def warmup(self) -> int:
+        """Epochs over which it then rises."""
+        return self.epochs // _SIXTH if self.gate_warmup is None else self.gate_warmup
+
+    @property
     def rising(self) -> int:
         """Epochs before lambda1 has its value."""
-        return self.gate_delay + self.gate_warmup if self.gates else 0
+        return self.delay + self.warmup if self.gates else 0
 
     @model_validator(mode="after")
     def _check(self) -> L0SignParams:
-        if self.validation + self.test > 0.8:
-            raise ValueError(
-                f"expected validation and test of 0.8 together at most, got {self.validation + self.test:g}"
-            )
         if len(set(self.compare)) < len(self.compare):
             raise ValueError(f"expected different networks to compare with, got {self.compare}")
         return self

@@ -66,11 +66,11 @@ def _trained(name: str, stages: Stages, material: Material, params: L0SignParams
 def _sign(
     task: TrainingTask, material: Material, params: L0SignParams, lambdas: Lambdas
 ) -> tuple[Course, nn.Module, Measured]:
-    recipe = recipe_of(params, material.log.features, Lambdas(gates=0, messages=lambdas.messages), gates=False)
+    recipe = recipe_of(params, material, Lambdas(gates=0, messages=lambdas.messages), gates=False)
     course = train_network(task, material, recipe)
     network = network_of(recipe, course.best)
     found = measured(
-        network, material, material.parts.test, seed=task.seed, lambdas=recipe.lambdas, batch=params.batch_size
+        network, material, material.parts.test, seed=task.seed, lambdas=recipe.lambdas, batch=material.batch
     )
     return course, network, found
 
@@ -90,17 +90,17 @@ def _recommender(
         return _loss(network(rows.take(batch)), wanted, material, by_row)
 
     def evaluate(network: nn.Module) -> dict[str, float]:
-        found = _measured(network, rows, material, material.parts.validation, batch=params.batch_size)
+        found = _measured(network, rows, material, material.parts.validation, batch=material.batch)
         return {name: value for name, value in found.named("validation").items() if math.isfinite(value)}
 
     course = fit(
         network, lambda batch: (batch, material.targets[batch]), train=material.parts.train,
-        schedule=replace(schedule_of(params), minimised="loss"), task=task, loss=loss, evaluate=evaluate,
+        schedule=replace(schedule_of(params, material), minimised="loss"), task=task, loss=loss, evaluate=evaluate,
         save_last=True,
     )  # fmt: skip
     network.load_state_dict(course.best)
     network.eval()
-    return course, network, _measured(network, rows, material, material.parts.test, batch=params.batch_size)
+    return course, network, _measured(network, rows, material, material.parts.test, batch=material.batch)
 
 
 @torch.no_grad()

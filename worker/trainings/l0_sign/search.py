@@ -150,7 +150,7 @@ class _Search:
             return {"value": None, "edges_kept": None}
 
     def _trained(self, task: TrainingTask, lambdas: Lambdas, epochs: int) -> Course:
-        recipe = recipe_of(self._params, self._material.log.features, lambdas, gates=self._params.gates)
+        recipe = recipe_of(self._params, self._material, lambdas, gates=self._params.gates)
         return train_network(task, self._material, replace(recipe, schedule=replace(recipe.schedule, epochs=epochs)))
 
 

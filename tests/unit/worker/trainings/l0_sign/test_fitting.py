@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.unit.worker.trainings.l0_sign.planted import FEATURES, Kept, planted
+from tests.unit.worker.trainings.l0_sign.planted import Kept, planted
 from worker.methods.l0_sign.losses import Lambdas
 from worker.trainings._registry import TrainingTask
 from worker.trainings.l0_sign import L0SignParams
@@ -21,7 +21,7 @@ QUICK = {
 def prepared(epochs: int, *, lambda1: float = 0.002, **changes: object) -> tuple[Material, Recipe]:
     params = L0SignParams(**{**QUICK, "epochs": epochs, **changes})  # type: ignore[arg-type]
     material = material_of(planted(), params, seed=0)
-    return material, recipe_of(params, FEATURES, Lambdas(gates=lambda1, messages=1e-5), gates=params.gates)
+    return material, recipe_of(params, material, Lambdas(gates=lambda1, messages=1e-5), gates=params.gates)
 
 
 def trained(epochs: int = 12, *, task: TrainingTask | None = None, **changes: object):

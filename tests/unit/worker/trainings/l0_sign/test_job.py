@@ -134,7 +134,7 @@ def test_a_grid_is_halved_by_plan():
     at_once = params.model_copy(update={"gate_delay": 0, "gate_warmup": 0})
     assert plan_of(at_once) == [(9, 5), (3, 14), (1, 40)]
     assert planned_epochs(at_once) == 9 * 5 + 3 * 9 + 26
-    assert plan_of(params) == [(9, 21), (3, 21), (1, 40)]  # candidates differ in λ1, which takes 20 epochs to rise
+    assert plan_of(params) == [(9, 13), (3, 14), (1, 40)]  # candidates differ in λ1, which takes 12 epochs to rise
     assert plan_of(L0SignParams(epochs=7)) == [(1, 7)]
 
 
@@ -178,7 +178,7 @@ def test_tables_are_means_over_the_training_rows(learned):
     state = learned.models[0].state
     params = L0SignParams(**{**QUICK, "epochs": 12, "lambda1": 0.002}, seeds=2)
     material = material_of(planted(1500), params, seed=3)
-    recipe = recipe_of(params, FEATURES, Lambdas(gates=0, messages=0), gates=True)
+    recipe = recipe_of(params, material, Lambdas(gates=0, messages=0), gates=True)
     own = L0Sign(recipe.design, torch.Generator()).state_dict()
     network = network_of(recipe, {name: state[name] for name in own})
     rows = material.log.rows.take(material.parts.train)
@@ -278,6 +278,7 @@ def test_as_many_pairs_are_answered_as_asked_for(whole):
         ({"compat": "published", "task": "regression"}, "compat"),
         ({"chosen_by": "auc", "task": "regression"}, "chosen_by"),
         ({"gates": False, "lambda1": "search"}, "lambda1"),
+        ({"validation": 0.45, "test": 0.45}, "test"),
         ({"compat": "published"}, None),
         ({"chosen_by": "auc"}, None),
     ],
@@ -288,8 +289,14 @@ def test_parameters_that_do_not_go_together_break_a_rule(params, parameter):
     assert [fault.pointer for fault in broken(RULES, names)] == ([f"/params/{parameter}"] if parameter else [])
 
 
-def test_shares_and_rivals_must_make_sense():
-    with pytest.raises(ValueError, match="together at most"):
-        L0SignParams(validation=0.45, test=0.45)
+def test_lambda1_waits_and_rises_for_a_sixth_of_the_epochs_each_unless_told():
+    assert (L0SignParams(epochs=60).delay, L0SignParams(epochs=60).warmup) == (10, 10)
+    assert L0SignParams(epochs=12).rising == 4
+    assert L0SignParams(epochs=12, gate_delay=0).rising == 2
+    assert L0SignParams(epochs=12, gates=False).rising == 0
+
+
+def test_rivals_are_named_once():
+    assert L0SignParams.model_json_schema()["properties"]["compare"]["uniqueItems"]  # by which the gateway refuses
     with pytest.raises(ValueError, match="different networks"):
         L0SignParams(compare=("fm", "fm"))

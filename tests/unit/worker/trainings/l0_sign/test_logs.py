@@ -214,3 +214,13 @@ def test_portions_hold_every_row_once_and_few_pairs_at_once():
 
 def test_balanced_classes_count_the_same():
     assert class_weights(torch.tensor([0, 0, 0, 1])).tolist() == pytest.approx([2 / 3, 2.0])
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(40, 32), (3000, 64), (10_000, 256), (60_000, 1024)])
+def test_unless_told_a_batch_is_small_enough_for_some_steps_an_epoch(rows, batch):
+    assert material(long_rows(1, rows)).batch == batch
+    assert material(long_rows(1, rows), batch_size=7).batch == 7
+
+
+def test_unless_told_a_batch_of_long_rows_fits_in_memory():
+    assert material(long_rows(LONGEST, rows=2000)).batch == PAIRS_A_STEP // (LONGEST * (LONGEST + 1) // 2) < 64
