@@ -13,7 +13,7 @@ from worker.render.signed_rows import SignedRow, signed_rows
 from worker.render.text import count, fit, number, width, wrap, write
 
 MOST_TERMS = 8
-_NAMES, _WORDS = 330, 70
+_NAMES, _WORDS = 330, 92
 _CERTAIN = 0.999
 
 

@@ -24,6 +24,7 @@ from worker.render.report import figure, notes_section, page_style, page_templat
 from worker.render.report_tables import cell, table
 from worker.render.sheet import TEXT_SIZE, TITLE_SIZE, Block, blank, sheet
 from worker.render.text import fit, number, write
+from worker.render.training_alternatives import training_alternative
 
 ROOM = 640
 _HEIGHT = 240
@@ -107,7 +108,7 @@ def training_report(result: Mapping[str, Any], pictures: Mapping[str, bytes]) ->
         summary=_summary(result),
         notes=notes_section(result.get("notes") or ()),
         passage="",
-        figures="".join(figure(png, name, _CAPTIONS.get(name, name)) for name, png in pictures.items()),
+        figures="".join(_figure(name, png, result) for name, png in pictures.items()),
         sections="".join(_sections(result)),
         version=escape(str((result.get("provenance") or {}).get("code_version", ""))),
     )
@@ -127,6 +128,10 @@ _CAPTIONS = {
     "cutoff.png": "How many interactions an additive model needs to be as good as networks that see everything.",
     "shapes.png": "What the additive model adds for each value of a column, and of a pair of columns.",
 }
+
+
+def _figure(name: str, png: bytes, result: Mapping[str, Any]) -> str:
+    return figure(png, training_alternative(name, result), _CAPTIONS.get(name, name))
 
 
 def _summary(result: Mapping[str, Any]) -> str:

@@ -17,8 +17,10 @@ from worker.render.colours import of_sign
 from worker.render.fields import frequent_features
 from worker.render.kept_share import kept_share
 from worker.render.partners import partners
-from worker.render.prediction import kept_edges, prediction, sum_of, verdict
+from worker.render.prediction import _WORDS, kept_edges, prediction, sum_of, verdict
 from worker.render.row_graph import MOST_NODES, Edge, strongest_part
+from worker.render.sheet import TEXT_SIZE
+from worker.render.text import fit, number
 
 BROWN, BLUE = of_sign(1.0), of_sign(-1.0)
 
@@ -154,3 +156,8 @@ def test_the_report_sets_the_models_side_by_side_and_names_the_strongest_pairs()
     assert "user × &lt;b&gt;" in page
     assert "Größe alone" in page
     assert "2 of 2" in page
+
+
+@pytest.mark.parametrize("value", [-0.003642, -0.0001234, -123456.0, 1.234e-12])
+def test_no_number_beside_a_bar_is_cut(value):
+    assert fit(number(value), TEXT_SIZE, _WORDS - 8) == number(value)

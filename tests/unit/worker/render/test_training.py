@@ -5,10 +5,14 @@ from __future__ import annotations
 from io import BytesIO
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from jobs.schemas import Interaction, Players
 from jobs.trainings import Curve, TrainingResult
 from worker.render import training_pictures, training_report
+from worker.render.training import _CAPTIONS
+from worker.render.training_alternatives import training_alternative
 
 CURVES = (
     Curve(name="loss", part="train", at=(1, 2, 3), values=(1.0, 0.5, 0.25)),
@@ -61,3 +65,26 @@ def test_the_report_names_the_model_and_escapes_what_came_from_outside():
     assert "<script>" not in page
     assert "<b>note" not in page
     assert "data:image/png;base64," in page
+
+
+def test_pictures_are_told_in_words_to_those_who_do_not_see_them():
+    kept = Curve(name="edges_kept", part="validation", at=(1, 2), values=(1.0, 0.25))
+    pair = Interaction(kind="pair", members=(0, 1), order=2, strength=-1.5)
+    alone = Interaction(kind="main", members=(0,), order=1, strength=9.0)
+    result = a_result(
+        curves=(*CURVES, kept), metrics={"best_epoch": 2.0}, interactions=(alone, pair),
+        players=Players(kind="feature", shape=(2,), names=("mail", "home")),
+    ).model_dump(mode="json")  # fmt: skip
+
+    assert "validation loss from 1.1 to 0.6" in training_alternative("training.png", result)
+    assert "from 100% to 25%" in training_alternative("edges.png", result)
+    assert "epoch 2 was kept" in training_alternative("edges.png", result)
+    assert "mail × home −1.5" in training_alternative("fields.png", result)
+    assert "9" not in training_alternative("heatmap.png", result)
+    assert "No interaction" in training_alternative("ranking.png", {**result, "interactions": []})
+    assert 'alt="Curves by epoch' in training_report(result, {"training.png": b""}).decode()
+
+
+@pytest.mark.parametrize("name", _CAPTIONS)
+def test_every_picture_with_a_caption_has_words_of_its_own(name):
+    assert training_alternative(name, a_result().model_dump(mode="json")) != name
