@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -50,6 +51,7 @@ def check_training(
         _check_model(find_model(request.model), found)
     if request.architecture is not None:
         _check_architecture(request.architecture, found)
+    _check_columns(spec, params, found)
     _check_rules(spec, params, found, find_model(request.model) if request.model is not None else None)
     return params
 
@@ -126,6 +128,18 @@ def _check_rules(
     )
     if faults := list(broken(rules(spec.parameters), names)):
         raise InvalidParameters(f"the parameters do not fit the training {spec.id}: {faults[0].detail}", errors=faults)
+
+
+def _check_columns(spec: TrainingSpec, params: dict[str, JsonValue], found: DatasetInspection) -> None:
+    """Some values are lists of columns' names; the parameter's schema says so by `x-names-columns`."""
+    columns = [column.name for column in found.feature_columns]
+    for name, schema in spec.parameters.get("properties", {}).items():
+        listed: Any = params.get(name) if schema.get("x-names-columns") else ()
+        for index, names in enumerate(listed):
+            for at, one in enumerate(names):
+                if one not in columns:
+                    detail = f"expected a column to learn from, such as {columns[0]!r}, got {one!r}"
+                    raise invalid_at(f"/params/{name}/{index}/{at}", detail)
 
 
 def _columns_of(model: Model) -> list[str] | None:

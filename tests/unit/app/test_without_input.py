@@ -54,3 +54,29 @@ def test_a_network_that_cannot_be_read_is_refused_with_the_reason(ask):
 
 def test_scales_for_other_inputs_are_refused(ask):
     assert ask(params={"scale": [1.0]}).json()["errors"][0]["pointer"] == "/params/scale"
+
+
+@pytest.mark.parametrize(
+    ("groups", "pointer"),
+    [
+        ([{"inputs": [0, 8]}], "0/inputs/1"),
+        ([{"inputs": ["feature 1", "nobody"]}], "0/inputs/1"),
+        ([{"inputs": [0, 1]}, {"inputs": [2, "feature 1"]}], "1/inputs/1"),
+        ([{"name": "colour", "inputs": [0, 1]}, {"name": "colour", "inputs": [2, 3]}], "1/name"),
+        ([{"inputs": [0, 1], "shares": [1]}], "0/shares"),
+        ([{"inputs": [0, 1], "shares": [0, 0]}], "0/shares"),
+        ([{"inputs": [0, 1], "kind": "numbers", "shares": [1, 1]}], "0/shares"),
+    ],
+)
+def test_groups_that_do_not_fit_the_inputs_are_refused_before_a_job(ask, client, groups, pointer):
+    answer = ask(params={"groups": groups})
+
+    assert answer.status_code == 422
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == [f"/params/groups/{pointer}"]
+    assert [job for job in client.get("/v1/jobs").json()["items"] if job["kind"] != "inspection"] == []
+
+
+def test_groups_by_number_and_by_name_are_taken(ask):
+    groups = [{"inputs": [0, "feature 1"], "shares": [1, 0]}, {"name": "place", "inputs": [6, 7], "kind": "numbers"}]
+
+    assert ask(params={"groups": groups}).status_code == 202

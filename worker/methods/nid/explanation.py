@@ -9,6 +9,7 @@ import torch
 from pydantic import ConfigDict, Field
 from torch import Tensor
 
+from jobs import input_groups
 from jobs.errors import FieldError, InvalidParameters
 from jobs.rules import KEYWORD, Rule
 from jobs.schemas import Capability, Explained, Explanation, Interaction, Players, Target
@@ -50,7 +51,7 @@ class NetworkParams(Params):
     average: Average = Field("minimum", description="How a set's weights into a unit become one number.")
     top_k: int = Field(50, ge=1, le=1000, description="Interactions in the answer; all pairs are in values.npz.")
     groups: tuple[Group, ...] | None = Field(
-        None, max_length=1000, json_schema_extra={"x-needs-input": ["features"]},
+        None, max_length=1000, json_schema_extra={"x-needs-input": ["features"], input_groups.KEYWORD: True},
         description="Inputs that are one field, such as the categories of a one-hot column; default: the columns of "
         "the manifest's `features`.",
     )  # fmt: skip
@@ -110,7 +111,7 @@ def _players(first: Tensor, groups: Sequence[Group], params: NetworkParams, subj
         height, width = subject.input.shape[1:]
         side = params.patch or smallest_side(height, width)
         return patches(first, tuple(subject.input.shape), side)
-    names = subject.names or tuple(f"feature {index}" for index in range(first.shape[1]))
+    names = input_groups.input_names(subject.names, first.shape[1])
     joined, field_names = fields(first, names, groups)
     return joined, Players(kind="feature", shape=(len(field_names),), names=field_names)
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from jobs.errors import FieldError, InvalidParameters
+from jobs.errors import InvalidParameters
+from jobs.input_groups import group_faults, places
 from jobs.schemas import FeatureEncoding, Name
 
 
@@ -31,12 +32,6 @@ class Group(BaseModel):
     shares: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         (), description="How frequent each category is; default: all alike. For one-hot only."
     )
-
-    @model_validator(mode="after")
-    def _check(self) -> Group:
-        if self.shares and (self.kind != "one-hot" or len(self.shares) != len(self.inputs) or not sum(self.shares)):
-            raise ValueError("expected a share for each input of a one-hot group, not all 0")
-        return self
 
     def weigh(self, block: Tensor) -> Tensor:
         """Return the field's weight into every unit, `(units,)`, from its inputs', `(units, inputs)`."""
@@ -68,31 +63,15 @@ def fields(first: Tensor, names: Sequence[str], groups: Sequence[Group]) -> tupl
         `(units, fields)`, at least 0, and the fields' names, in the order of their first inputs.
 
     Raises:
-        InvalidParameters: A group names an input that is not there, or is in two groups.
+        InvalidParameters: The groups do not fit the inputs, as `jobs.input_groups` tells.
     """
-    places = _places(names, groups)
-    taken = {place for members in places for place in members}
+    if faults := list(group_faults([group.model_dump() for group in groups], names, pointer="/params/groups")):
+        raise InvalidParameters(faults[0].detail, errors=faults)
+    found = [places(group.inputs, names) for group in groups]
+    taken = {place for members in found for place in members}
     columns = {place: (first[:, place].abs(), names[place]) for place in range(len(names)) if place not in taken}
-    for group, members in zip(groups, places, strict=True):
+    for group, members in zip(groups, found, strict=True):
         name = group.name or " + ".join(names[place] for place in members)
         columns[members[0]] = (group.weigh(first[:, list(members)]), name)
     ordered = [columns[place] for place in sorted(columns)]
     return torch.stack([weights for weights, _ in ordered], dim=1), tuple(name for _, name in ordered)
-
-
-def _places(names: Sequence[str], groups: Sequence[Group]) -> list[list[int]]:
-    known = {name: place for place, name in enumerate(names)}
-    seen: set[int] = set()
-    found = []
-    for index, group in enumerate(groups):
-        members = [known.get(one, -1) if isinstance(one, str) else one for one in group.inputs]
-        for at, place in enumerate(members):
-            if not 0 <= place < len(names) or place in seen:
-                raise _fault(index, at, f"expected one of the {len(names)} inputs, each once, got {group.inputs[at]!r}")
-            seen.add(place)
-        found.append(members)
-    return found
-
-
-def _fault(group: int, at: int, detail: str) -> InvalidParameters:
-    return InvalidParameters(detail, errors=[FieldError(pointer=f"/params/groups/{group}/inputs/{at}", detail=detail)])

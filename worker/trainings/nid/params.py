@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field
 
+from jobs.rules import KEYWORD, Rule
 from worker.methods._registry import Params
 from worker.methods.nid.averages import Average
 from worker.methods.nid.networks import HIDDEN
 from worker.methods.nid.penalties import Lasso
 
+RULES = (
+    Rule(
+        holds="validation + test <= 0.8", expected="validation and test of 0.8 together at most",
+        got="validation + test", parameter="test",
+    ),
+)  # fmt: skip
+
 Units = Annotated[int, Field(ge=1, le=1024)]
+Known = Annotated[tuple[str, ...], Field(min_length=2, max_length=64, json_schema_extra={"uniqueItems": True})]
 
 
 class NidParams(Params):
     """What is trained, how often, and how interactions are read off."""
+
+    model_config = ConfigDict(json_schema_extra={KEYWORD: [rule.model_dump() for rule in RULES]})
 
     main_effects: bool = Field(
         True,
@@ -24,7 +35,7 @@ class NidParams(Params):
     hidden: tuple[Units, ...] = Field(HIDDEN, min_length=1, max_length=8, description="Units of the hidden layers.")
     trials: int = Field(5, ge=1, le=50, description="Networks for each L1 weight, from other random weights.")
     l1: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
-        (5e-6, 2e-5, 1e-4, 5e-4), min_length=1, max_length=16,
+        (5e-6, 2e-5, 1e-4, 5e-4), min_length=1, max_length=16, json_schema_extra={"uniqueItems": True},
         description="Weights of the L1 norm; every trial is trained with each.",
     )  # fmt: skip
     lasso: Lasso = Field(
@@ -59,22 +70,11 @@ class NidParams(Params):
         "sets", description="Which ranking the additive model takes them from."
     )
     compare: tuple[Literal["anova", "fast", "h-statistic"], ...] = Field(
-        ("anova", "fast"), max_length=3,
+        ("anova", "fast"), max_length=3, json_schema_extra={"uniqueItems": True},
         description="Other methods whose ranking of pairs stands beside: two-way analysis of variance, FAST after "
         "boosted main effects, Friedman's H² of a gradient-boosted model (slower).",
     )  # fmt: skip
-    known: tuple[Annotated[tuple[str, ...], Field(min_length=2, max_length=64)], ...] = Field(
-        (), max_length=100, description="Names of columns that are known to interact: crosses in pictures, and an AUC."
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> NidParams:
-        if len(set(self.l1)) < len(self.l1):
-            raise ValueError(f"expected different l1 weights, got {self.l1}")
-        if len(set(self.compare)) < len(self.compare):
-            raise ValueError(f"expected different methods in compare, got {', '.join(self.compare)}")
-        if self.validation + self.test > 0.8:
-            raise ValueError(
-                f"expected validation and test of 0.8 together at most, got {self.validation + self.test:g}"
-            )
-        return self
+    known: tuple[Known, ...] = Field(
+        (), max_length=100, json_schema_extra={"x-names-columns": True},
+        description="Names of columns that are known to interact: crosses in pictures, and an AUC.",
+    )  # fmt: skip
