@@ -1,7 +1,8 @@
 """MLP-Cutoff: how many interactions an additive model needs to be as good as the networks that see everything.
 
 The model with K interactions is the sum of a small network for every input and a network for each of the first K
-interactions of the ranking; where one holds another, only the larger one is kept. All K train as one ensemble.
+interactions of the ranking; where one holds another, only the larger one is kept. All K train as one ensemble, each
+from several random starts: how good a model gets can hang on the start more than on one interaction more or less.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from worker.trainings.nid.verdict import Members
 
 HIDDEN = (60, 40, 20)
 """Of an interaction's network, which sees few inputs."""
+STARTS = 3
+"""Of each model; the best on the validation rows stays."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,14 @@ def additive_models(
         goal: Validation and test loss of the networks that see everything.
     """
     sets = added(ranking, most=params.cutoff)
+    starts = [one for one in sets for _ in range(STARTS)]
     # No L1 norm: nothing is to be found any more, and strong ones kill the networks of weak interactions.
-    recipe = recipe_of(params, material.target, torch.zeros(len(sets)))
-    fitted = stages.train(
-        "cutoff", _design(sets, material), material.train, material.validation, recipe,
+    recipe = recipe_of(params, material.target, torch.zeros(len(starts)))
+    whole = stages.train(
+        "cutoff", _design(starts, material), material.train, material.validation, recipe,
         first=params.trials * len(params.l1),
     )  # fmt: skip
+    fitted = best_starts(whole)
     validation = tuple(fitted.loss.double().tolist())
     answers = predict(fitted.design, fitted.parameters, material.test.x)
     test = tuple(float(row_losses(one, material.test.y, material.target).mean()) for one in answers)
@@ -87,6 +92,16 @@ def added(ranking: Sequence[Members], *, most: int) -> tuple[tuple[Members, ...]
             continue
         models.append((*(other for other in before if not set(other) <= set(members)), members))
     return tuple(models)
+
+
+def best_starts(fitted: Fitted) -> Fitted:
+    """Keep, of every `STARTS` networks, the one with the lowest loss."""
+    losses = fitted.loss.view(-1, STARTS)
+    kept = torch.zeros_like(losses, dtype=torch.bool).scatter_(1, losses.argmin(1, keepdim=True), True).flatten()
+    return Fitted(
+        fitted.design.of(kept), fitted.parameters.of(*fitted.design.rows(kept)), fitted.loss[kept],
+        fitted.epochs[kept], [one for one, stays in zip(fitted.history, kept.tolist(), strict=True) if stays],
+    )  # fmt: skip
 
 
 def choice(losses: Sequence[float], goal: float) -> tuple[int, bool]:

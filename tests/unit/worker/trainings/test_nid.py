@@ -12,18 +12,20 @@ import pytest
 import torch
 
 from jobs.errors import InputTooLarge, InvalidInput, InvalidParameters
-from worker.methods.nid.training import predict
+from worker.methods.nid.networks import additive
+from worker.methods.nid.training import evaluate, predict
+from worker.methods.nid.training import train as train_ensemble
 from worker.trainings._data import Feature, Labels, Table
 from worker.trainings._registry import TrainingTask
 from worker.trainings.nid import train
 from worker.trainings.nid.anova import anova
-from worker.trainings.nid.cutoff import added, additive_models, choice
+from worker.trainings.nid.cutoff import STARTS, added, additive_models, best_starts, choice
 from worker.trainings.nid.encoding import MISSING, OTHER, fitted_fields
 from worker.trainings.nid.gate import judged_fit
 from worker.trainings.nid.params import NidParams
 from worker.trainings.nid.parts import parts_of, target_of
 from worker.trainings.nid.sample import sample_of
-from worker.trainings.nid.search import Material, Network, field_weights, material_of
+from worker.trainings.nid.search import Material, Network, field_weights, material_of, recipe_of
 from worker.trainings.nid.shapes import shapes_of
 from worker.trainings.nid.stages import Stages
 from worker.trainings.nid.verdict import auc, geometric, judged_pairs, judged_sets, stability
@@ -409,6 +411,20 @@ def test_interactions_are_added_until_the_whole_networks_are_reached_and_nearly_
     assert choice([0.1, 0.2], 0.1) == (0, True)
 
 
+def test_of_several_starts_the_best_network_stays():
+    given = material(product(60))
+    recipe = recipe_of(NidParams(**QUICK), given.target, torch.zeros(2 * STARTS))
+    design = additive(given.fields.inputs, 1, [[], [], [], [[0, 1]], [[0, 1]], [[0, 1]]], hidden=(4,))
+    fitted = train_ensemble(design, given.train, given.validation, recipe, seeds=range(2 * STARTS))
+
+    best = best_starts(fitted)
+
+    assert best.loss.tolist() == fitted.loss.view(2, STARTS).amin(1).tolist()
+    assert best.history == [fitted.history[one] for one in (fitted.loss[:3].argmin(), 3 + fitted.loss[3:].argmin())]
+    found = evaluate(best.design, best.parameters, given.validation, "regression")
+    torch.testing.assert_close(found, best.loss)
+
+
 def test_the_way_to_the_whole_networks_is_measured_by_the_rmse_of_a_number(found):
     cutoff = found.details["cutoff"]
     start, chosen = (cutoff["test_loss"][at] ** 0.5 for at in (0, cutoff["interactions"]))
@@ -498,4 +514,5 @@ def test_progress_tells_epochs_and_networks_and_a_report_may_cancel():
 
     assert {done for stage, done, _ in seen if stage == "train"} == set(range(7))
     assert seen[-1][:2] == ("cutoff", 2)
-    assert all(0 <= metrics["networks_training"] <= 4 for _, done, metrics in seen if done)
+    networks = {"train": 4, "cutoff": 2 * STARTS}
+    assert all(0 <= metrics["networks_training"] <= networks[stage] for stage, done, metrics in seen if done)
