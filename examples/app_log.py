@@ -4,7 +4,7 @@
 
 Whether an app is used depends on a few pairs alone: work apps on workdays, music on the way, games at home in the
 evening, maps in the rain. L0-SIGN is trained on the log through the service; the folder then holds the log, the
-pictures and the result. Takes a minute.
+pictures and the result. Takes half a minute.
 """
 
 from __future__ import annotations
