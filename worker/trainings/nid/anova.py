@@ -26,8 +26,11 @@ def anova(sample: Sample, *, beat: Beat = silent) -> Floats:
     """
     blocks = [_inputs(sample.x[:, column], levels=levels) for column, levels in enumerate(sample.levels)]
     terms = _count([block.shape[1] for block in blocks])
-    if terms > min(MOST_TERMS, len(sample.x) // 2):
-        raise ValueError(f"its {terms} inputs and products of inputs are too many for {len(sample.x)} rows, or at all")
+    most = min(MOST_TERMS, len(sample.x) // 2)
+    if terms > most:
+        raise ValueError(
+            f"expected at most {most} inputs and products of inputs with {len(sample.x)} rows, got {terms}"
+        )
     x, places = _terms(blocks, list(sample.pairs()))
     y = _targets(sample)
     gram, right = _sums(x, y, beat)

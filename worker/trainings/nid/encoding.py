@@ -14,6 +14,7 @@ from torch import Tensor
 
 from jobs.errors import InputTooLarge, InvalidInput
 from worker.trainings._data import Feature, Table
+from worker.trainings.nid.moments import moments
 
 MOST_INPUTS = 1024
 OTHER, MISSING = "(other)", "(missing)"
@@ -128,9 +129,9 @@ def fitted_fields(table: Table, train: Tensor, *, most_categories: int) -> Field
         tuple(feature.name for feature, field in made if field is None),
     )
     if len(fields) < 2:
+        same = f"; the same in all: {', '.join(fields.dropped[:20])}" if fields.dropped else ""
         raise InvalidInput(
-            f"expected two columns or more that vary over the rows that are learned from, got {len(fields)}; the same "
-            f"in all: {', '.join(fields.dropped[:20])}"
+            f"expected two columns or more that vary over the rows that are learned from, got {len(fields)}{same}"
         )
     if fields.inputs > MOST_INPUTS:
         raise InputTooLarge(
@@ -150,15 +151,10 @@ def _field(feature: Feature, train: Tensor, most_categories: int) -> Field | Non
 def _number(feature: Feature, values: Tensor) -> Field | None:
     missing = bool(values.isnan().any())
     values = values[~values.isnan()]
-    # Divided first, so that squares of large numbers stay finite.
-    size = float(values.abs().max()) or 1.0 if len(values) else 1.0
-    mean = size * float((values / size).mean()) if len(values) else 0.0
-    std = size * float((values / size).std(correction=0)) if len(values) else 0.0
-    # A constant may differ from its mean by a rounding error.
-    varies = bool(len(values)) and bool((values != values[0]).any())
-    if not varies and not (missing and len(values)):
+    mean, std = moments(values) if len(values) else (0.0, 0.0)
+    if std == 0 and not (missing and len(values)):
         return None
-    return Field(feature, mean=mean, std=std if varies and std > 0 else 1.0, levels=(MISSING,) if missing else ())
+    return Field(feature, mean=mean, std=std or 1.0, levels=(MISSING,) if missing else ())
 
 
 def _category(feature: Feature, codes: Tensor, most: int) -> Field | None:

@@ -89,7 +89,8 @@ def _of_others(found: Found) -> Iterator[str]:
 
 def _of_cutoff(found: Found) -> Iterator[str]:
     if found.cutoff and not found.cutoff.reached:
+        most = len(found.cutoff.sets) - 1
         yield (
-            f"With {len(found.cutoff.sets) - 1} interactions, the additive model is still short of the whole networks; "
-            "a larger cutoff may close the gap."
+            f"With up to {most} interaction{'' if most == 1 else 's'}, the additive model is short of the whole "
+            "networks; a larger cutoff may close the gap."
         )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from jobs.errors import InvalidInput
 from worker.trainings._data import Labels
+from worker.trainings.nid.moments import moments
 from worker.trainings.nid.params import NidParams
 
 _LEAST = 3
@@ -83,7 +84,7 @@ def target_of(labels: Labels, train: Tensor) -> Target:
         raise InvalidInput("the target is the same in all rows that are learned from; there is nothing to learn")
     if labels.task == "regression":
         values = labels.values.double()
-        mean, std = float(values[train].mean()), float(values[train].std(correction=0))
+        mean, std = moments(values[train])
         return Target(labels, ((values - mean) / std).float()[:, None], 1, std, mean)
     if len(labels.classes) == 2:
         return Target(labels, labels.values.float()[:, None], 1, 1.0)

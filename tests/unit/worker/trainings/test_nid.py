@@ -411,6 +411,18 @@ def test_interactions_are_added_until_the_whole_networks_are_reached_and_nearly_
     assert choice([0.1, 0.2], 0.1) == (0, True)
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e300], ids=["tiny", "huge"])
+def test_numbers_of_any_size_are_standardised(unit: float):
+    """Their squares would vanish, or be infinite."""
+    values = torch.tensor([1.0, 2, 3, 6]).double() * unit
+    labels, rows = Labels(task="regression", values=values), torch.arange(4)
+
+    target = target_of(labels, rows)
+
+    assert (target.mean, target.unit) == pytest.approx((3 * unit, 3.5**0.5 * unit))
+    assert target.y[:, 0].tolist() == pytest.approx([-2 / 3.5**0.5, -1 / 3.5**0.5, 0, 3 / 3.5**0.5], abs=CLOSE)
+
+
 def test_of_several_starts_the_best_network_stays():
     given = material(product(60))
     recipe = recipe_of(NidParams(**QUICK), given.target, torch.zeros(2 * STARTS))
