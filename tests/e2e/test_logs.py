@@ -18,14 +18,14 @@ from tests.e2e.service import Service, children, command_line, running, wait_for
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 PARAMS = {
-    "lambda1": "search", "lambda1_grid": [1e-4, 1e-3, 1e-2], "rungs": 2, "epochs": 9, "batch_size": 32,
-    "learning_rate": 0.03, "patience": None, "gate_delay": 0, "gate_warmup": 0, "compare": ["fm"],
+    "lambda1": "search", "lambda1_grid": [1e-4, 1e-3], "rungs": 2, "halving": 2, "epochs": 8, "batch_size": 32,
+    "learning_rate": 0.05, "patience": None, "gate_delay": 0, "gate_warmup": 0, "compare": ["fm"],
 }  # fmt: skip
-IN_SEARCH = 5
-"""Epochs of the job: three candidates have 3 each, then the best one has 6 more."""
+IN_SEARCH = 6
+"""Epochs of the job: two candidates have 4 each, then the better one has 4 more."""
 
 
-def log(rows: int = 400, *, labels: tuple[str, str] = ("0", "1"), longest: int = 0) -> str:
+def log(rows: int = 300, *, labels: tuple[str, str] = ("0", "1"), longest: int = 0) -> str:
     """Rows of four ids; two of them decide together."""
     draw = random.Random(0)
     lines = []

@@ -38,7 +38,13 @@ _ROWS_TO_LEARN_FROM = Rule(
     got="validation + test",
     parameter="test",
 )
-RULES = (_NEIGHBOURS, _TWO_CLASSES, _CLASSES_FOR_AUC, _GATES_TO_SEARCH, _ROWS_TO_LEARN_FROM)
+_EPOCHS_LEFT = Rule(
+    holds="not gates or (epochs // 6 if gate_delay == None else gate_delay)"
+    " + (epochs // 6 if gate_warmup == None else gate_warmup) < epochs",
+    expected="gate_delay and gate_warmup together below epochs, or lambda1 never has its value",
+    parameter="gate_delay",
+)
+RULES = (_NEIGHBOURS, _TWO_CLASSES, _CLASSES_FOR_AUC, _GATES_TO_SEARCH, _ROWS_TO_LEARN_FROM, _EPOCHS_LEFT)
 
 _SIXTH = 6
 """Of 60 epochs: 10 in which pairs learn to speak, 10 in which gates begin to close, 40 for both."""
