@@ -191,17 +191,26 @@ _Validator: Final[Any] = extend(  # type: ignore[no-untyped-call]  # its stubs s
 
 
 def _field_errors(error: ValidationError) -> Iterator[FieldError]:
-    """Translate one schema violation; for a union, the branch that came closest speaks."""
-    if error.context:
-        closest = max(error.context, key=lambda inner: len(inner.absolute_path))
-        yield from _field_errors(closest)
-        return
+    """Translate one schema violation; for a union, the branch that came closest speaks, or all if none comes close."""
     pointer = "".join(f"/{_escaped(part)}" for part in ("params", *error.absolute_path))
+    if error.context:
+        closest = max(error.context, key=_closeness)
+        if _closeness(closest) > (len(error.absolute_path), False):
+            yield from _field_errors(closest)
+        else:
+            kinds = [inner.message for inner in error.context if inner.validator_value != "null"]
+            yield FieldError(pointer=pointer, detail=_shortened("; or ".join(kinds)))
+        return
     if error.validator == "additionalProperties":
         schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]  # a boolean schema has no such keyword
         yield from _unknown_fields(pointer, schema.get("properties", {}), error.instance)
         return
     yield FieldError(pointer=pointer, detail=_shortened(error.message))
+
+
+def _closeness(error: ValidationError) -> tuple[int, bool]:
+    """Tell how deep a branch's fault lies, and whether what is there is at least of the branch's kind."""
+    return len(error.absolute_path), error.validator not in ("type", "const", "enum")
 
 
 def _unknown_fields(pointer: str, known: Mapping[str, Any], given: Any) -> Iterator[FieldError]:
