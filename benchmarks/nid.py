@@ -16,7 +16,7 @@
 
 `table2`, `averages` and `noise` read the same networks, and are quicker together. Rows are written as they come; with
 `--only`, rows of other parts stay in the file. `--quick` has two functions, few rows and epochs: its figures say that
-things run, no more. One thread throughout; seconds are of the CPU. Whole, it takes some 30 CPU minutes.
+things run, no more. One thread throughout; seconds are of the CPU. Whole, it takes some 40 CPU minutes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two functions, little data: some 40 CPU s")
     parser.add_argument("--only", nargs="+", choices=PARTS, help="parts to run; default: all")
     parser.add_argument("--functions", nargs="+", choices=[one.name for one in FUNCTIONS])
-    parser.add_argument("--trials", type=int, default=5, help="of every function, for table2, averages and noise")
+    parser.add_argument("--trials", type=int, default=10, help="of every function, for table2, averages and noise")
     parser.add_argument("--kept", type=Path, help="folder of trained networks: a run that was cut off goes on there")
     asked = parser.parse_args()
     torch.set_num_threads(1)
