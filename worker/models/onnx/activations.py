@@ -13,7 +13,7 @@ from torch import Tensor
 
 from worker.models.onnx.expectations import expect, number, width
 from worker.models.onnx.file import OnnxNode
-from worker.models.onnx.translation import ERF, ROUNDING, Misfit, Operator, Translation, Wire
+from worker.models.onnx.translation import ABOVE, ERF, PARTS, ROUNDING, Misfit, Operator, Translation, Wire
 
 
 def gated(network: Translation, one: Wire, other: Wire) -> Wire:
@@ -44,8 +44,24 @@ def _erf(network: Translation, node: OnnxNode) -> Wire:
     wire = network.wire(node)
     scaled = network.factor(wire)
     if scaled is None or not _is_constant(scaled[1], 0.5**0.5) or scaled[2].any():
-        raise Misfit("an Erf is supported as a part of GELU only, x · (1 + erf(x / √2))")
+        raise Misfit(PARTS[ERF])
     return network.add(ERF, [scaled[0]], wire.shape, {})
+
+
+def _greater(network: Translation, node: OnnxNode) -> Wire:
+    wire = network.wire(node)
+    if not _is_constant(network.vector(node, 1, width(wire)), 20):
+        raise Misfit(PARTS[ABOVE])
+    return network.add(ABOVE, [wire.node], wire.shape, {})
+
+
+def _where(network: Translation, node: OnnxNode) -> Wire:
+    """Read x where x > 20, else softplus(x): PyTorch's softplus, which differs from it by rounding only."""
+    condition, above, below = (network.wire(node, place) for place in range(3))
+    parts = [(network.node(one).get("type"), network.node(one).get("takes")) for one in (condition, below)]
+    if parts != [(ABOVE, (above.node,)), ("softplus", (above.node,))]:
+        raise Misfit("expected PyTorch's softplus, x where x > 20, else softplus(x)")
+    return below
 
 
 def _is_constant(numbers: Tensor, expected: float) -> bool:
@@ -115,4 +131,6 @@ ACTIVATIONS: Mapping[str, Operator] = {
     "HardSigmoid": _hard_sigmoid,
     "Gelu": _gelu,
     "Erf": _erf,
+    "Greater": _greater,
+    "Where": _where,
 }

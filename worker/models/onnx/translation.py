@@ -24,8 +24,12 @@ Shape = tuple[int, ...]
 MOST_A_SIDE = 4096
 """Of an input's axes, as in a manifest; said here too, before anything of that size is made."""
 
-ERF = "erf"
-"""A node of erf(x / √2), which must be gone at the end: it is a part of GELU."""
+ERF, ABOVE = "erf", "above-20"
+PARTS: Mapping[str, str] = {
+    ERF: "an Erf is supported as a part of GELU only, x · (1 + erf(x / √2))",
+    ABOVE: "a Greater is supported as a part of Softplus only, x where x > 20, else softplus(x)",
+}
+"""Nodes of erf(x / √2) and x > 20, which must be gone at the end, and of what they are a part."""
 
 ROUNDING = 1e-6
 """What constants such as 1/√2, in float32, and products of a few may be off."""
@@ -138,8 +142,8 @@ class Translation:
         used, kept = {last}, []
         for name, fields in reversed(self._nodes.items()):
             if name in used:
-                if fields["type"] == ERF:
-                    raise ValueError("an Erf is supported as a part of GELU only, x · (1 + erf(x / √2))")
+                if fields["type"] in PARTS:
+                    raise ValueError(PARTS[fields["type"]])
                 used.update(fields["takes"])
                 kept.append(Node.model_validate({"name": name, **fields}))
         self._state = {key: tensor for key, tensor in self._state.items() if key.rpartition(".")[0] in used}

@@ -142,6 +142,24 @@ def test_gelu_written_out_is_read_as_one_layer(tmp_path, halved_first):
     assert [one.type for one in upload.manifest.architecture.nodes] == ["linear", "gelu", "linear"]
 
 
+def test_softplus_as_pytorch_exports_it_is_read_as_one_layer(tmp_path):
+    threshold = constant("t", 1, low=20, high=20)
+    parts = [node("Softplus", ["h"], "s"), node("Greater", ["h", "t"], "c"), node("Where", ["c", "h", "s"], "a")]
+
+    assert_computes_the_same(tmp_path, file_of([HIDDEN, *parts, LAST], [W, V, threshold]))
+
+
+@pytest.mark.parametrize(
+    ("threshold", "otherwise", "reason"),
+    [(1.0, "s", "part of Softplus only"), (20.0, "h", "expected PyTorch's softplus")],
+)
+def test_other_choices_are_refused(tmp_path, threshold, otherwise, reason):
+    above = constant("t", 1, low=threshold, high=threshold)
+    parts = [node("Softplus", ["h"], "s"), node("Greater", ["h", "t"], "c"), node("Where", ["c", "h", otherwise], "a")]
+
+    assert reason in refusal(tmp_path, file_of([HIDDEN, *parts, LAST], [W, V, above]))
+
+
 def test_standardisation_in_two_steps_is_one_layer(tmp_path):
     nodes = [node("Sub", ["x", "m"], "c"), node("Div", ["c", "s"], "z"), node("MatMul", ["z", "W"], "h"),
              node("Relu", ["h"], "a"), node("MatMul", ["a", "V"], "y")]  # fmt: skip
