@@ -72,7 +72,8 @@ def overall(here: Gateway, model: Model, query: InteractionsQuery) -> Interactio
     try:
         page = predictor.interactions(feature=query.feature, by=query.by, begin=begin, limit=query.limit)
     except ValueError as error:
-        raise InvalidParameters(f"query parameter feature: {error}") from error
+        at_fault = "by" if query.feature is None else "feature"
+        raise InvalidParameters(f"query parameter {at_fault}: {error}") from error
     end = begin + len(page.items)
     log = architecture if isinstance(architecture, L0SignArchitecture) else None
     return InteractionsDocument(

@@ -263,6 +263,7 @@ def test_models_without_fields_say_so(client, here):
     answer = client.get(f"/v1/models/{model_id}/interactions", params={"by": "field"})
 
     assert (answer.status_code, "no fields" in answer.text) == (422, True)
+    assert "query parameter by" in answer.text
 
 
 @pytest.mark.parametrize(

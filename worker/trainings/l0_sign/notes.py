@@ -43,7 +43,10 @@ def _on_edges(network: Network, params: L0SignParams) -> Iterator[str]:
             "lambda1, or a later one (gate_delay, gate_warmup), leaves more."
         )
     elif kept >= _ALL:
-        yield f"Nearly all gates are open ({kept:.2%} of the edges are kept): a higher lambda1 would close some."
+        yield (
+            f"Nearly all gates are open ({kept:.2%} of the edges are kept): a higher lambda1, an earlier one (gate_delay, "
+            "gate_warmup), or more patience would close some."
+        )
 
 
 def _on_the_fit(network: Network, params: L0SignParams) -> Iterator[str]:
