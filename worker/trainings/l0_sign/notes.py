@@ -44,8 +44,8 @@ def _on_edges(network: Network, params: L0SignParams) -> Iterator[str]:
         )
     elif kept >= _ALL:
         yield (
-            f"Nearly all gates are open ({kept:.2%} of the edges are kept): a higher lambda1, an earlier one (gate_delay, "
-            "gate_warmup), or more patience would close some."
+            f"Nearly all gates are open ({kept:.2%} of the edges are kept): a higher lambda1, an earlier one "
+            "(gate_delay, gate_warmup), or more patience would close some."
         )
 
 
