@@ -12,6 +12,8 @@ from app.docs_page import docs_page
 from app.guard import is_loopback
 from app.main import create_app
 from tests.unit.app.service import image_manifest, inspect, safetensors, upload
+from tests.unit.app.test_predictions import add
+from tests.unit.jobs.predictors.l0_models import as_trained, sets_manifest, sets_tensors
 
 
 def test_an_open_service_must_not_be_reachable_from_elsewhere(settings):
@@ -127,6 +129,21 @@ def test_another_tenant_sees_nothing(keyed):
     assert keyed.get("/v1/models", headers=beta).json()["items"] == []
     assert keyed.get("/v1/jobs", headers=beta).json()["items"] == []
     assert keyed.get(f"/v1/models/{model_id}", headers=alpha).status_code == 200
+
+
+def test_rows_are_answered_to_the_model_s_own_tenant_only(keyed):
+    alpha, beta = {"X-API-Key": "alpha"}, {"X-API-Key": "beta"}
+    manifest, tensors = sets_manifest(as_trained()), sets_tensors(as_trained())
+    made = add(keyed, keyed.app.state.gateway, manifest, tensors, tenant="team-a", **alpha)
+    asked = [("POST", ":predict"), ("POST", ":explain"), ("GET", "/interactions")]
+
+    def answers(headers: dict[str, str]) -> list[int]:
+        return [
+            keyed.request(verb, f"/v1/models/{made}{path}", headers=headers, json={"rows": [[3]]}).status_code
+            for verb, path in asked
+        ]
+
+    assert (answers(alpha), answers(beta), answers({})) == ([200] * 3, [404] * 3, [401] * 3)
 
 
 def test_equal_models_of_two_tenants_are_two_models(keyed):

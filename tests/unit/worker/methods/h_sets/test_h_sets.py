@@ -6,12 +6,14 @@ import torch
 from torch import nn
 
 from jobs.errors import InvalidInput, InvalidParameters
-from jobs.schemas import Explanation, Target
+from jobs.layers import Node
+from jobs.schemas import Explanation, ModelInput, Target
 from jobs.set_scores import score, subset_blocks
-from tests.networks import linear_model, small_cnn, small_vit, subject
+from tests.networks import frozen, linear_model, small_cnn, small_vit, subject
 from tests.reference import h_sets as reference
 from worker.methods._registry import Subject
 from worker.methods.h_sets import HSetsParams, explain
+from worker.models.graph import build_graph
 from worker.models.surgery import twice_differentiable
 
 FLOAT64_SCORES = 1e-9
@@ -476,3 +478,39 @@ def test_progress_tells_the_stages_and_can_stop_the_method():
         run(subject(report=report))
 
     assert list(dict.fromkeys(stages)) == ["regions", "path", "graph", "rows", "scores"]
+
+
+class Residual(nn.Module):
+    """What `RESIDUAL` describes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.block = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.a, self.b, self.head = nn.ReLU(), nn.ReLU(), nn.Linear(4 * 8 * 8, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.a(self.stem(x))
+        scores: torch.Tensor = self.head((hidden + self.b(self.block(hidden))).flatten(1))
+        return scores
+
+
+RESIDUAL = [
+    {"name": "stem", "type": "conv2d", "outputs": 4, "kernel": 3, "padding": 1}, {"name": "a", "type": "relu"},
+    {"name": "block", "type": "conv2d", "outputs": 4, "kernel": 3, "padding": 1}, {"name": "b", "type": "relu"},
+    {"name": "sum", "type": "add", "takes": ["a", "b"]}, {"name": "flat", "type": "flatten"},
+    {"name": "head", "type": "linear", "outputs": 4},
+]  # fmt: skip
+
+
+def test_a_graph_of_pictures_is_explained_as_the_module_that_it_describes():
+    torch.manual_seed(5)
+    module = Residual()
+    graph = build_graph([Node.model_validate(node) for node in RESIDUAL], ModelInput(kind="image", shape=(3, 8, 8)))
+    graph.load_state_dict(module.state_dict())
+
+    ours, plain = (run(subject(frozen(one, torch.float64))) for one in (graph, module))
+
+    assert [one.members for one in ours.interactions] == [one.members for one in plain.interactions]
+    strengths = [[one.strength for one in answer.interactions] for answer in (ours, plain)]
+    assert strengths[0] == pytest.approx(strengths[1], rel=FLOAT64_SCORES)
+    assert max(map(abs, strengths[0])) > 0
