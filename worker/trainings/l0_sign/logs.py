@@ -127,7 +127,7 @@ def _fields(data: Sets) -> Tensor | None:
 
 def _of_table(table: Table, train: Tensor, least_support: int) -> Log:
     columns, features, values = list[FeatureColumn](), list[Tensor](), list[Tensor]()
-    begin = 0
+    begin, notes = 0, list[str]()
     for feature in table.features:
         if feature.categories is None:
             column = fitted_encoding(replace(table, features=(feature,)), train).columns[0]
@@ -135,6 +135,7 @@ def _of_table(table: Table, train: Tensor, least_support: int) -> Log:
         else:
             column, one = _category(feature, train, least_support, begin)
             value = torch.ones(len(one))
+            notes += _on_rare(feature.name, column, one[train], begin, least_support)
         columns.append(column)
         features.append(one)
         values.append(value)
@@ -148,17 +149,27 @@ def _of_table(table: Table, train: Tensor, least_support: int) -> Log:
         support=_with_unknown(rows, torch.bincount(known[known >= 0], minlength=begin), train),
         fields=tuple(column.name for column in columns),
         field_of=torch.tensor([place for place, one in enumerate(columns) for _ in one.categories or (None,)]),
-        encoding=FeatureEncoding(columns=tuple(columns)),
+        encoding=FeatureEncoding(columns=tuple(columns)), notes=tuple(notes),
     )  # fmt: skip
 
 
 _ABSENT = -2
+_LARGEST = 3.4e38
+"""Of float32."""
 _MOST_CATEGORIES = 100_000
 """That a manifest lists."""
 
 
 def _number(feature: Feature, column: FeatureColumn, begin: int) -> tuple[Tensor, Tensor]:
-    """Return each row's feature, or `_ABSENT`, and its standardised value."""
+    """Return each row's feature, or `_ABSENT`, and its standardised value.
+
+    Raises:
+        InvalidInput: A value is beyond float32, in which rows are predicted.
+    """
+    if len(beyond := feature.values[feature.values.abs() > _LARGEST]):
+        raise InvalidInput(
+            f"the column {feature.name!r} holds {float(beyond[0]):g}, expected numbers up to {_LARGEST:g}; scale it"
+        )
     values = (feature.values - column.mean) / column.std
     present = torch.where(values.isnan(), _ABSENT, begin)
     return present, values.nan_to_num(nan=0.0).float()
@@ -170,9 +181,9 @@ def _category(feature: Feature, train: Tensor, least_support: int, begin: int) -
     codes = feature.values.long()
     taken = codes[train]
     support = torch.bincount(taken[taken >= 0], minlength=len(categories))
-    # A column has one category at least, so that it is one of categories.
-    kept = (support >= min(least_support, max(int(support.max()), 1))).nonzero()[:, 0]
-    kept = kept if len(kept) else torch.tensor([0])
+    kept = (support >= least_support).nonzero()[:, 0]
+    # A column has one category at least, so that it is one of categories; but not all of a column of identifiers.
+    kept = kept if len(kept) else support.argmax()[None]
     place = torch.full((len(categories) + 1,), -1)
     place[-1] = _ABSENT  # code -1 finds the last entry
     place[kept] = begin + torch.arange(len(kept))
@@ -183,6 +194,17 @@ def _category(feature: Feature, train: Tensor, least_support: int, begin: int) -
         )
     names = tuple(categories[one] for one in kept.tolist())
     return FeatureColumn(name=feature.name, categories=names), place[codes]
+
+
+def _on_rare(name: str, column: FeatureColumn, taken: Tensor, begin: int, least_support: int) -> list[str]:
+    """Return a note on a column of identifiers: `taken` are its features in the training rows."""
+    known = int((taken >= begin).sum())
+    if len(column.categories or ()) > 1 or known >= least_support:
+        return []
+    return [
+        f"No category of {name!r} is in {least_support} training rows, so nearly all of them are unknown; leave the "
+        "column out."
+    ]
 
 
 def _in_rows(features: Tensor, values: Tensor) -> Rows:

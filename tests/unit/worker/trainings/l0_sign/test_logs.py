@@ -122,10 +122,10 @@ def test_rare_categories_of_a_table_are_unknown_but_one_at_least_is_known():
 
     found = log(data, train=3, least_support=2)
 
-    assert [column.categories for column in found.encoding.columns] == [("Rome",), ("u", "v", "w")]
-    assert rows_in(found) == [[-1, 1], [0, 2], [0, 3]]
+    assert [column.categories for column in found.encoding.columns] == [("Rome",), ("u",)]
+    assert rows_in(found) == [[-1, 1], [-1, 0], [-1, 0]]
     assert found.rows.values is None
-    assert found.by_field.features.tolist() == [-1, 1, 0, 2, 0, 3]
+    assert found.by_field.features.tolist() == [-1, 1, 0, -1, 0, -1]
 
 
 def test_a_table_with_more_categories_than_a_manifest_lists_is_refused(monkeypatch):
@@ -224,3 +224,17 @@ def test_unless_told_a_batch_is_small_enough_for_some_steps_an_epoch(rows, batch
 
 def test_unless_told_a_batch_of_long_rows_fits_in_memory():
     assert material(long_rows(LONGEST, rows=1600)).batch == PAIRS_A_STEP // (LONGEST * (LONGEST + 1) // 2) < 64
+
+
+def test_a_column_of_identifiers_is_not_learned_by_heart():
+    names = tuple(f"u{row}" for row in range(20))
+    found = log(table(torch.arange(20) % 2, text("id", [*range(20)], names)), train=12, least_support=2)
+
+    assert found.features == 1
+    assert found.support.tolist() == [1, 11]
+    assert any("No category of 'id' is in 2 training rows" in note for note in found.notes)
+
+
+def test_a_number_beyond_float32_is_refused_by_the_name_of_its_column():
+    with pytest.raises(InvalidInput, match=r"the column 'big' holds 1e\+300, expected numbers up to 3.4e\+38"):
+        log(table(torch.arange(4) % 2, number("big", [1.0, 1e300, 2.0, float("nan")])), train=4)
