@@ -88,7 +88,7 @@ class Execution:
         with watch.stage("prepare"):
             subject = self._subject(order, method, module, report)
         with watch.stage("compute"):
-            explanation = method.explain(subject, method.params.model_validate(job.params))
+            explanation = method.explain(subject, method.params.of(job.params, method=method.id))
         report("render", 0, 0)
         with watch.stage("render"):
             provenance = self._provenance(order, subject)

@@ -6,10 +6,9 @@ import hashlib
 from collections.abc import Callable, Mapping
 
 import torch
-from pydantic import ValidationError
 from torch import nn
 
-from jobs.errors import InternalError, InvalidParameters, NotFinished
+from jobs.errors import InternalError, NotFinished
 from jobs.schemas import Job, Model
 from jobs.settings import Settings
 from jobs.trainings import ModelReference, TrainedModel, TrainingProvenance, TrainingResult
@@ -18,7 +17,6 @@ from worker import devices, render
 from worker.datasets import load as load_data
 from worker.files import Files, Stopwatch, as_json, as_npy
 from worker.messages import Finished, Train
-from worker.methods._registry import Params
 from worker.models import inspect_state
 from worker.progress import Meter
 from worker.save_points import StoredCheckpoints
@@ -64,7 +62,7 @@ class TrainingExecution:
             with watch.stage("load"):
                 task = self._task(order, report, TrainingTask(data=load_data(path, inspection)))
             with watch.stage("compute"):
-                trained = method.train(task, _params(method, job))
+                trained = method.train(task, method.params.of(job.params, method=f"the training {method.id}"))
         report("render", 0, 0)
         with watch.stage("inspect"):
             models = [self._inspected(job, model) for model in trained.models]
@@ -148,15 +146,6 @@ class TrainingExecution:
             versions=self._versions,
             device=devices.describe(self._device),
         )
-
-
-def _params(method: TrainingMethod, job: Job) -> Params:
-    try:
-        return method.params.model_validate(job.params)
-    except ValidationError as error:
-        # The gateway has checked them against the schema; what is left are rules between parameters.
-        faults = "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors()[:3])
-        raise InvalidParameters(f"the parameters do not fit the training {method.id}: {faults}") from error
 
 
 def _model_id(job: Job, model: NewModel) -> str:

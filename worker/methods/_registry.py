@@ -11,11 +11,12 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from torch import Tensor, nn
 
+from jobs.errors import InvalidParameters
 from jobs.schemas import Capability, Explanation, FeatureEncoding, InputKind, Players, Series, Target
 
 Report = Callable[[str, int, int], None]
@@ -48,6 +49,19 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], *, method: str) -> Self:
+        """Return the parameters of a job.
+
+        Raises:
+            InvalidParameters: They contradict each other; the gateway has checked each against the schema.
+        """
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            faults = "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors()[:3])
+            raise InvalidParameters(f"the parameters do not fit {method}: {faults}") from error
 
     @model_validator(mode="before")
     @classmethod

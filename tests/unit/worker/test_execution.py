@@ -18,7 +18,14 @@ from safetensors.torch import load, save
 from torch import nn
 
 from jobs.artifacts import ArtifactStore
-from jobs.errors import ArtifactsUnavailable, InternalError, NotFound, NumericalError, UnsupportedModel
+from jobs.errors import (
+    ArtifactsUnavailable,
+    InternalError,
+    InvalidParameters,
+    NotFound,
+    NumericalError,
+    UnsupportedModel,
+)
 from jobs.schemas import Explanation, InputReference, Job, JobKind, Manifest, Model
 from jobs.settings import Settings
 from tests.unit.worker import scripts
@@ -161,6 +168,12 @@ def test_a_canceled_job_unwinds(bench: Bench) -> None:
 def test_a_method_that_this_worker_does_not_have_is_named(bench: Bench) -> None:
     with pytest.raises(InternalError, match="tea-leaves"):
         bench.explain(bench.job("tea-leaves"))
+
+
+def test_parameters_that_contradict_each_other_are_the_requests_fault(bench: Bench) -> None:
+    """The gateway refuses them as far as its rules reach; what is left must not look like a defect."""
+    with pytest.raises(InvalidParameters, match="do not fit multi-order: expected"):
+        bench.explain(bench.job("multi-order", params={"groups": [[0], [1]], "count": 2}))
 
 
 def test_an_input_that_is_gone_is_an_error_with_a_name(bench: Bench) -> None:
