@@ -6,16 +6,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import islice
 from typing import Any
 
 from pydantic import JsonValue
 
 from app.checkpoints import checked_checkpoints
 from app.errors import invalid_at
+from app.input_groups import check_groups
 from app.inputs import Sent, inputs_bytes
 from app.support import ready, require_support
-from jobs import catalog, input_groups
+from jobs import catalog
 from jobs.catalog import MethodSpec
 from jobs.errors import InvalidParameters, UnsupportedModel
 from jobs.quantities import quantities
@@ -101,7 +101,7 @@ def check_explanation(
     require_support(spec, model.manifest, inspection, pointer="/method")
     _check_shapes(spec, params, model.manifest)
     _check_capabilities(spec, params, model.manifest, inspection)
-    _check_groups(spec, params, model.manifest)
+    check_groups(spec, params, model.manifest)
     _check_target(request.target, inspection.outputs)
     _check_target_is_used(request.target, spec, params)
     checkpoints = tuple(checked_checkpoints(request, spec, model, find_model))
@@ -168,17 +168,6 @@ def _check_shapes(spec: MethodSpec, params: Mapping[str, JsonValue], manifest: M
         if len(rows) != height or widths != [width]:
             got = f"{len(rows)} rows of {' and '.join(map(str, widths[:3]))}"
             raise invalid_at(f"/params/{name}/{member}", f"expected {height} rows of {width}, as the input; got {got}")
-
-
-def _check_groups(spec: MethodSpec, params: Mapping[str, JsonValue], manifest: Manifest) -> None:
-    """Some values group the model's inputs; see `jobs.input_groups`."""
-    names = input_groups.input_names(manifest.input.names, manifest.input.shape[0])
-    for name, schema in spec.parameters.get("properties", {}).items():
-        groups: Any = params.get(name)
-        if groups and schema.get(input_groups.KEYWORD):
-            faults = input_groups.group_faults(groups, names, pointer=f"/params/{name}")
-            if found := list(islice(faults, catalog.MAX_FAULTS)):
-                raise InvalidParameters(f"{found[0].pointer}: {found[0].detail}", errors=found)
 
 
 def _check_deadline(seconds: float | None, settings: Settings) -> None:
