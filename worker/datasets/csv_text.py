@@ -43,6 +43,8 @@ def csv_columns(path: Path, manifest: DatasetManifest, warnings: list[str]) -> t
         raise InvalidInput("the first row is empty; expected the names of the columns")
     if len(cells) > MAX_COLUMNS:
         raise InputTooLarge(f"expected at most {MAX_COLUMNS} columns, got {len(cells)}")
+    if manifest.header and _is_one_line(path):
+        raise InvalidInput("the file holds names of columns and no rows; add rows, or set header to false")
     if not manifest.header:
         return [f"c{index}" for index in range(len(cells))], delimiter
     if all(_is_number(cell) for cell in cells):
@@ -140,6 +142,11 @@ def _first_line(path: Path, manifest: DatasetManifest) -> str:
         head = file.read(_HEAD_BYTES)
     encoding = "utf-8-sig" if manifest.encoding == "utf-8" else manifest.encoding
     return io.StringIO(head.decode(encoding, "ignore")).readline().rstrip("\r\n")
+
+
+def _is_one_line(path: Path) -> bool:
+    """Tell whether a file ends with its first line; rows of a longer file are counted while they are read."""
+    return path.stat().st_size < _HEAD_BYTES and b"\n" not in path.read_bytes().strip()
 
 
 def _is_number(cell: str) -> bool:

@@ -77,7 +77,7 @@ def test_the_task_is_inferred_and_can_be_set(read, labels, manifest, task, class
     [
         ("1,2\n3,4\n5,6\n", {}, "only numbers, no names"),
         ("a,b\n1,2\n", {}, "at least 2 rows"),
-        ("a,b\n", {}, "no value|at least 2 rows"),
+        ("a,b\n", {}, "no rows"),
         ("\n", {}, "first row is empty"),
         ("\ra,b", {}, "first row is no CSV"),
         ("a,b\n,1\n,2\n", {}, "no column but the target has a value"),
@@ -224,6 +224,12 @@ def test_a_fault_that_the_manifest_can_mend_names_its_field(read, text, manifest
         read(text, **manifest)
 
     assert [fault.pointer for fault in refused.value.errors] == [pointer]
+
+
+@pytest.mark.parametrize("text", ["a,y", "a,y\n", "a,y\r\n\r\n"])
+def test_names_without_rows_are_no_table(read, text):
+    with pytest.raises(InvalidInput, match="no rows; add rows"):
+        read(text, target="y")
 
 
 def test_decimal_commas_are_no_categories(read):
