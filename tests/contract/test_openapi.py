@@ -109,7 +109,7 @@ def test_clients_can_rely_on_the_operation_ids(service):
         "estimateExplanation", "listJobs", "readJob", "deleteJob", "readResult", "listArtifacts", "readArtifact",
         "cancelJob", "retryJob", "scoreSet", "predictStates", "uploadDataset", "listDatasets",
         "readDataset", "deleteDataset", "createTraining", "listTrainingMethods", "readTrainingMethod",
-        "predictRows", "explainRows", "listInteractions", "live", "ready", "liveV2", "readyV2",
+        "predictRows", "explainRows", "listInteractions", "listJobInteractions", "live", "ready", "liveV2", "readyV2",
     }  # fmt: skip
 
 
