@@ -146,7 +146,7 @@ def _add_request(table: Table, *, rows: int) -> None:
         seconds, wall, reports = _request(rows, params)
         table.add(
             metric="request_seconds", case=f"{rows:,} × {INPUTS} table, {case}", value=seconds,
-            unit=f"CPU s on one thread, {wall:.0f} s of the clock beside others; {params.trials} trials × "
+            unit=f"CPU s on one thread, {wall:.0f} s of the clock; {params.trials} trials × "
             f"{len(params.l1)} L1 weights, {reports} reports of progress", peer="aim: 60 s on two cores",
         )  # fmt: skip
 
