@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from worker.render.report_tables import Titled
 from worker.render.text import number
-
-Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
-"""Title, head and rows."""
 
 TABLED = frozenset(("comparison", "known"))
 """Details that the tables show."""
@@ -16,7 +14,7 @@ TABLED = frozenset(("comparison", "known"))
 _MOST = 30
 
 
-def column_tables(result: Mapping[str, Any]) -> Iterator[Table]:
+def column_tables(result: Mapping[str, Any]) -> Iterator[Titled]:
     """Yield what there is.
 
     Args:
@@ -35,7 +33,7 @@ def column_tables(result: Mapping[str, Any]) -> Iterator[Table]:
 
 def _interactions(
     title: str, found: Sequence[Mapping[str, Any]], names: Sequence[str], known: Sequence[frozenset[int]]
-) -> Table:
+) -> Titled:
     others = list(found[0]["details"].get("others") or {})
     head = ["rank", "columns", "strength", "over trials", "over L1 weights", "ranks in trials", "selected in"]
     rows = [_row(one, names, others) for one in found]
@@ -71,7 +69,7 @@ def _valued(other: Mapping[str, Any]) -> str | None:
     return None if other["rank"] is None else f"{number(other['strength'])} ({other['rank']})"
 
 
-def _methods(comparison: Sequence[Mapping[str, Any]]) -> Table:
+def _methods(comparison: Sequence[Mapping[str, Any]]) -> Titled:
     head = ("method", "pairs", "rank correlation", "of the first pairs, shared", "AUC of known pairs", "seconds", "how")
     return "Beside other methods", head, [_method(one) for one in comparison]
 

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
+from worker.render.report_tables import Titled
 from worker.render.text import with_error
-
-Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
-"""Title, head and rows."""
 
 SHOWN_IN_TABLES = frozenset(("networks", "compare"))
 """Details that the tables show."""
@@ -19,7 +17,7 @@ _COSTS = ("parameters", "epochs", "seconds")
 _MOST_PAIRS = 30
 
 
-def log_tables(result: Mapping[str, Any]) -> Iterator[Table]:
+def log_tables(result: Mapping[str, Any]) -> Iterator[Titled]:
     """Yield what there is.
 
     Args:
@@ -33,7 +31,7 @@ def log_tables(result: Mapping[str, Any]) -> Iterator[Table]:
         yield _pairs(result)
 
 
-def _models(details: Mapping[str, Any], *, own: str) -> Table:
+def _models(details: Mapping[str, Any], *, own: str) -> Titled:
     """Own network first, the mean over all of its kind below it, then the others as they were asked for."""
     networks, rivals = details["networks"], details.get("compare") or ()
     models = [{"name": own, **networks[0], "parameters": details["parameters"]}]
@@ -51,7 +49,7 @@ def _together(networks: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any
     return {"name": name, **{number: with_error(mean(found), stdev(found)) for number, found in values.items()}}
 
 
-def _pairs(result: Mapping[str, Any]) -> Table:
+def _pairs(result: Mapping[str, Any]) -> Titled:
     """The strongest pairs; over several networks also in how many a pair was kept, and how far they differ."""
     names, found = result["players"]["names"], result["interactions"][:_MOST_PAIRS]
     head = ["pair", "over all training rows", "where it is", "rows with it", "gate"]

@@ -9,6 +9,9 @@ from typing import Any
 
 from worker.render.text import number
 
+Titled = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
+"""Title, head and rows of a table whose cells are JSON values."""
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells that are HTML already; `head` is text."""
