@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,9 @@ from torch import Tensor
 
 from jobs.errors import InvalidInput
 from worker.trainings._data import Labels
+
+Cut = tuple[Tensor, Tensor, Tensor]
+"""Row indices of one class to learn from, for validation, for the test."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,11 @@ class Parts:
     validation: Tensor
     test: Tensor
 
+    @property
+    def rows(self) -> int:
+        """Rows that are used."""
+        return len(self.train) + len(self.validation) + len(self.test)
+
 
 def parts_of(labels: Labels, *, validation: float, test: float, seed: int) -> Parts:
     """Draw the parts; of classes, about the same share of each.
@@ -26,22 +35,36 @@ def parts_of(labels: Labels, *, validation: float, test: float, seed: int) -> Pa
     Raises:
         InvalidInput: A part would lack a class, or be without a row.
     """
-    generator = torch.Generator().manual_seed(seed)
-    groups = labels.values.long() if labels.classes else torch.zeros(len(labels.values), dtype=torch.int64)
-    drawn = [_cut((groups == group).nonzero()[:, 0], validation, test, generator) for group in torch.unique(groups)]
-    if any(len(part) == 0 for cut in drawn for part in cut):
-        of = ", ".join(f"{name} ({count})" for name, count in _counts(labels)) or str(len(groups))
+    cuts = cuts_of(labels, validation=validation, test=test, seed=seed)
+    if any(len(part) == 0 for cut in cuts for part in cut):
+        of = ", ".join(f"{name} ({count})" for name, count in _counts(labels)) or str(len(labels.values))
         raise InvalidInput(
             f"too few rows: {of}; {1 - validation - test:g} of them to learn from, {validation:g} for validation and "
             f"{test:g} for the test must each be one row at least, of every class"
         )
-    return Parts(*(torch.cat(part).sort().values for part in zip(*drawn, strict=True)))
+    return joined(cuts)
 
 
-def _cut(rows: Tensor, validation: float, test: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    rows = rows[torch.randperm(len(rows), generator=generator)]
-    held, judging = (round(share * len(rows)) for share in (validation, test))
-    return rows[held + judging :], rows[:held], rows[held : held + judging]
+def cuts_of(labels: Labels, *, validation: float, test: float, seed: int, used: float = 1.0) -> list[Cut]:
+    """Draw the parts of each class, or of all numbers.
+
+    Args:
+        used: Share of the rows that take part; at least one row of each class does.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    groups = labels.values.long() if labels.classes else torch.zeros(len(labels.values), dtype=torch.int64)
+    cuts = []
+    for group in torch.unique(groups):
+        rows = (groups == group).nonzero()[:, 0]
+        rows = rows[torch.randperm(len(rows), generator=generator)][: max(1, round(used * len(rows)))]
+        held, judging = (round(share * len(rows)) for share in (validation, test))
+        cuts.append((rows[held + judging :], rows[:held], rows[held : held + judging]))
+    return cuts
+
+
+def joined(cuts: Sequence[Cut]) -> Parts:
+    """Put the parts of all classes together."""
+    return Parts(*(torch.cat(part).sort().values for part in zip(*cuts, strict=True)))
 
 
 def _counts(labels: Labels) -> list[tuple[str, int]]:

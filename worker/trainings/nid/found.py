@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from worker.methods.nid.course import Fitted
+from worker.trainings._parts import Parts
 from worker.trainings.nid.comparators import Compared
 from worker.trainings.nid.cutoff import Cutoff
 from worker.trainings.nid.gate import Fit
 from worker.trainings.nid.params import NidParams
-from worker.trainings.nid.parts import Parts
 from worker.trainings.nid.search import Material
 from worker.trainings.nid.shapes import Shapes
 from worker.trainings.nid.twins import Twins

@@ -9,24 +9,11 @@ from torch import Tensor
 
 from jobs.errors import InvalidInput
 from worker.trainings._data import Labels
+from worker.trainings._parts import Parts, cuts_of, joined
 from worker.trainings.nid.moments import moments
 from worker.trainings.nid.params import NidParams
 
 _LEAST = 3
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Row indices, sorted."""
-
-    train: Tensor
-    validation: Tensor
-    test: Tensor
-
-    @property
-    def rows(self) -> int:
-        """Rows that are used."""
-        return len(self.train) + len(self.validation) + len(self.test)
 
 
 @dataclass(frozen=True)
@@ -53,25 +40,15 @@ def parts_of(labels: Labels, params: NidParams, *, seed: int) -> Parts:
     Raises:
         InvalidInput: A part would have too few rows.
     """
-    generator = torch.Generator().manual_seed(seed)
     rows = len(labels.values)
     used = min(1.0, params.most_rows / rows)
-    groups = labels.values.long() if labels.classes else torch.zeros(rows, dtype=torch.int64)
-    drawn = [_cut((groups == group).nonzero()[:, 0], used, params, generator) for group in torch.unique(groups)]
-    parts = Parts(*(torch.cat(part).sort().values for part in zip(*drawn, strict=True)))
+    parts = joined(cuts_of(labels, validation=params.validation, test=params.test, seed=seed, used=used))
     if min(len(parts.train), len(parts.validation), len(parts.test)) < _LEAST:
         raise InvalidInput(
             f"{rows} rows leave {len(parts.train)} to learn from, {len(parts.validation)} for validation and "
             f"{len(parts.test)} for the test; at least {_LEAST} of each are needed"
         )
     return parts
-
-
-def _cut(rows: Tensor, used: float, params: NidParams, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    rows = rows[torch.randperm(len(rows), generator=generator)]
-    kept = max(1, round(used * len(rows)))
-    validation, test = (round(share * kept) for share in (params.validation, params.test))
-    return rows[validation + test : kept], rows[:validation], rows[validation : validation + test]
 
 
 def target_of(labels: Labels, train: Tensor) -> Target:

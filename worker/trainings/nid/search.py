@@ -12,9 +12,10 @@ from worker.methods.nid.course import Fitted
 from worker.methods.nid.descent import Recipe, Rows
 from worker.methods.nid.networks import deep_weights, mlp
 from worker.methods.nid.strengths import influence
+from worker.trainings._parts import Parts
 from worker.trainings.nid.encoding import Fields
 from worker.trainings.nid.params import NidParams
-from worker.trainings.nid.parts import Parts, Target
+from worker.trainings.nid.parts import Target
 from worker.trainings.nid.stages import Stages
 
 
