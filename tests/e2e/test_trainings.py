@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -122,19 +122,25 @@ def explain_raw_values(service: Service, model: str, *, checkpoint: str) -> None
     assert wrong.json()["errors"][0]["pointer"] == "/input/features/1"
 
 
-def test_a_modulation_killed_in_mid_training_ends_with_the_numbers_of_an_undisturbed_one(
-    service: Service, dataset: str
-) -> None:
-    undisturbed = service.finished(train(service, dataset, MODULATION))
+def undisturbed_and_killed(service: Service, begin: Callable[[], str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The answers of two trainings that `begin` begins alike; the second's runner is killed after five epochs."""
+    undisturbed = service.finished(begin())
     assert (undisturbed["status"], undisturbed["attempt"]) == ("succeeded", 1), undisturbed["error"]
 
-    killed = train(service, dataset, MODULATION)
+    killed = begin()
     wait_for(lambda: saved(service, killed, 5))
     os.kill(runner_of_trainer(service), signal.SIGKILL)
     again = service.finished(killed)
 
     assert (again["status"], again["attempt"]) == ("succeeded", 2), again["error"]
-    expected, found = service.answer(undisturbed["id"]), service.answer(killed)
+    return service.answer(undisturbed["id"]), service.answer(killed)
+
+
+def test_a_modulation_killed_in_mid_training_ends_with_the_numbers_of_an_undisturbed_one(
+    service: Service, dataset: str
+) -> None:
+    expected, found = undisturbed_and_killed(service, lambda: train(service, dataset, MODULATION))
+
     for part in ("metrics", "curves", "modulation"):
         assert found[part] == expected[part]
     assert found["modulation"]["after"]["accuracy"]["value"] > 0.9
@@ -151,16 +157,8 @@ def test_a_search_killed_in_mid_ensemble_ends_with_the_numbers_of_an_undisturbed
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 
-    undisturbed = service.finished(begun())
-    assert (undisturbed["status"], undisturbed["attempt"]) == ("succeeded", 1), undisturbed["error"]
+    expected, found = undisturbed_and_killed(service, begun)
 
-    killed = begun()
-    wait_for(lambda: saved(service, killed, 5))
-    os.kill(runner_of_trainer(service), signal.SIGKILL)
-    again = service.finished(killed)
-
-    assert (again["status"], again["attempt"]) == ("succeeded", 2), again["error"]
-    expected, found = service.answer(undisturbed["id"]), service.answer(killed)
     for part in ("metrics", "curves", "interactions"):
         assert found[part] == expected[part]
     strongest = next(one for one in found["interactions"] if one["kind"] == "pair")

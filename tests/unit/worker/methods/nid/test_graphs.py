@@ -114,6 +114,12 @@ RESIDUAL = (
     {"name": "both", "type": "concat", "takes": ["sum", "bent"]},
     {"name": "out", "type": "linear", "outputs": 2},
 )  # fmt: skip
+MEETING_INPUTS_LATER = (
+    {"name": "both", "type": "concat", "takes": ["units", "input"]},
+    {"name": "mixing", "type": "linear", "outputs": 3},
+    {"name": "later", "type": "relu"},
+    {"name": "out", "type": "linear", "outputs": 1},
+)
 
 
 @given(seeds, st.integers(0, FEATURES - 1))
@@ -176,13 +182,7 @@ def test_a_linear_skip_to_the_outputs_changes_nothing_and_is_not_warned_of():
 
 
 def test_an_input_that_meets_hidden_units_in_a_later_layer_is_warned_of():
-    model = graph(
-        *HIDDEN,
-        {"name": "both", "type": "concat", "takes": ["units", "input"]},
-        {"name": "mixing", "type": "linear", "outputs": 3},
-        {"name": "later", "type": "relu"},
-        {"name": "out", "type": "linear", "outputs": 1},
-    )
+    model = graph(*HIDDEN, *MEETING_INPUTS_LATER)
 
     answer = explain(Subject(model=model, input=torch.zeros(FEATURES)), NetworkParams())
 
@@ -192,13 +192,7 @@ def test_an_input_that_meets_hidden_units_in_a_later_layer_is_warned_of():
 
 def test_inputs_that_go_past_count_by_their_own_weights_in_the_layer_that_they_reach():
     """x0 and x1 are mixed by the first layer, x2 and x3 by a later one only."""
-    model = graph(
-        *HIDDEN,
-        {"name": "both", "type": "concat", "takes": ["units", "input"]},
-        {"name": "mixing", "type": "linear", "outputs": 3},
-        {"name": "later", "type": "relu"},
-        {"name": "out", "type": "linear", "outputs": 1},
-    )
+    model = graph(*HIDDEN, *MEETING_INPUTS_LATER)
     model.first.weight[:, 2:] = 0
     model.mixing.weight[:, 6:8] = 0
     direct, z = model.mixing.weight[:, 6:].abs(), model.out.weight[0].abs()
