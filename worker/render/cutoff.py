@@ -28,10 +28,9 @@ def cutoff_chart(cutoff: Mapping[str, Any]) -> bytes:
 
 
 def _title(cutoff: Mapping[str, Any]) -> str:
-    verb = "is" if cutoff["interactions"] == 1 else "are"
-    return (
-        f"{count(cutoff['interactions'], 'interaction')} {verb} {'enough' if cutoff['reached'] else 'not quite enough'}"
-    )
+    if not cutoff["reached"]:
+        return f"Not enough with {count(len(cutoff['validation_loss']) - 1, 'interaction')} at most"
+    return f"{count(cutoff['interactions'], 'interaction')} {'is' if cutoff['interactions'] == 1 else 'are'} enough"
 
 
 def _chart(cutoff: Mapping[str, Any]) -> Block:
@@ -93,9 +92,7 @@ def _notes(cutoff: Mapping[str, Any]) -> list[str]:
     notes = [
         "Points: the additive model with so many interactions. Broken lines: networks that see all columns at once."
     ]
-    chosen = cutoff["added"][cutoff["interactions"]]
-    if chosen:
-        notes.append("Chosen: " + ", ".join(" × ".join(names) for names in chosen) + ".")
-    else:
-        notes.append("Chosen: no interaction; main effects alone do as well.")
+    chosen = ", ".join(" × ".join(names) for names in cutoff["added"][cutoff["interactions"]]) or "no interaction"
+    why = "" if cutoff["reached"] else ", for the lowest loss on validation rows"
+    notes.append(f"Chosen{why}: {chosen}.")
     return notes

@@ -102,6 +102,13 @@ def test_a_cutoff_that_fell_short_says_so():
     assert (enough != short).any()
 
 
+def test_no_interaction_is_called_enough_only_where_it_is():
+    """The last lines say why it was chosen; nothing there may claim that main effects alone do as well."""
+    enough, short = (drawn(a_result(details={"cutoff": cutoff(0, reached=r)}))["cutoff.png"] for r in (True, False))
+
+    assert (enough[-45:] != short[-45:]).any()
+
+
 def test_things_that_belong_together_stand_together():
     strengths = np.zeros((6, 6))
     for group in ((0, 3, 5), (1, 2, 4)):
